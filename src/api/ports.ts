@@ -1,0 +1,44 @@
+/** What the API needs from the rest of the node. `cli/node.ts` plugs the real parts in. */
+
+import type { ModelListing } from '../models/listing.js';
+import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
+import type { CommandId, InstanceId, NodeId } from '../shared/ids.js';
+
+/** An accepted request, served by an instance. */
+export interface Generation {
+  readonly instanceId: InstanceId;
+  readonly nodeId: NodeId;
+  /**
+   * Ends after `finished` or `failed`, and always ends. Leaving the loop early, or aborting the signal given to
+   * `generate`, cancels the request.
+   */
+  readonly events: AsyncIterable<GenerationEvent>;
+}
+
+export interface GenerationService {
+  /** Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it. */
+  generate(request: GenerationRequest, signal: AbortSignal): Promise<Generation>;
+  /** Ends a request wherever it is. False when no such request is running. */
+  cancel(commandId: CommandId): boolean;
+}
+
+export interface NodeView {
+  readonly nodeId: NodeId;
+  /** The whole state in the form of contract.md, as plain JSON. */
+  state(): Readonly<Record<string, unknown>>;
+  /** Null when the node has joined a master and is up to date, else the reason why not. */
+  notReadyReason(): string | null;
+  /** Every model that the node knows. */
+  models(): Promise<readonly ModelListing[]>;
+  /** Metrics in the Prometheus text format. */
+  metrics(): Promise<string>;
+}
+
+/** Told once for each HTTP request that ends; for metrics. */
+export interface RequestObserver {
+  requestEnded(request: {
+    readonly route: string;
+    readonly status: number;
+    readonly durationMs: number;
+  }): void;
+}

@@ -1,0 +1,76 @@
+/**
+ * Every bound and default of the product, named once, with its unit.
+ * Each one that a user can meet is documented in docs/limits.md, which is generated from this file's table.
+ */
+export const LIMITS = {
+  /** Largest HTTP request body. */
+  requestBodyBytes: 8 * 1024 * 1024,
+  /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
+  instanceQueueRequests: 256,
+  /** Requests that the runner's scheduler holds back while the KV cache is full; they wait in arrival order. */
+  runnerQueueRequests: 512,
+  /** Choices (`n`) of one request. */
+  choicesPerRequest: 16,
+  /** Stop strings of one request, and the length of each. */
+  stopStrings: 16,
+  stopStringCharacters: 256,
+  /** Alternatives of `top_logprobs`. */
+  topLogprobs: 20,
+  logitBiasEntries: 1024,
+  messagesPerRequest: 4096,
+  /** One frame on the channel between node and runner. */
+  runnerFrameBytes: 32 * 1024 * 1024,
+  /** Bytes that may wait to be written to a runner before it counts as blocked. */
+  runnerWriteBufferBytes: 64 * 1024 * 1024,
+  /** Last lines of a runner's standard error that are kept for its failure report. */
+  stderrTailLines: 40,
+  stderrLineCharacters: 500,
+  /** Bytes that may wait for one slow streaming client before its stream is ended with `client_too_slow`. */
+  streamBufferBytes: 4 * 1024 * 1024,
+  /** Finished tasks that stay visible in the state. */
+  finishedTasks: 200,
+  /** Header of a GGUF file: metadata and tensor table together. */
+  ggufHeaderBytes: 512 * 1024 * 1024,
+} as const;
+
+/** Deadlines and intervals, in milliseconds. */
+export const TIMES = {
+  /** Whole request, from arrival to last byte. A client may shorten it with `deadline_ms`. */
+  requestDeadlineMs: 600_000,
+  /** Waiting for a place in the batch. */
+  queueDeadlineMs: 120_000,
+  /** First token after admission: a base plus an allowance for each prompt token. */
+  firstTokenBaseMs: 60_000,
+  firstTokenPerPromptTokenMs: 50,
+  /** Between two tokens of one stream. */
+  betweenTokensMs: 60_000,
+  /** Silence on a stream after which a keep-alive comment is sent. */
+  keepAliveMs: 10_000,
+  /** Runner: spawn to first message. */
+  runnerSpawnMs: 20_000,
+  /** Runner: loading without any progress. */
+  runnerLoadStallMs: 120_000,
+  runnerWarmUpMs: 120_000,
+  /** Heartbeat counter of the runner's compute loop is reported this often. */
+  heartbeatMs: 500,
+  /** Stop: cancel everything, then SIGTERM, then SIGKILL, then give up waiting. */
+  stopCancelMs: 2_000,
+  stopTermMs: 1_500,
+  stopKillMs: 2_000,
+  /** SIGINT or SIGTERM to the node: requests in flight may end within this. */
+  drainMs: 5_000,
+} as const;
+
+/** Engine and scheduler defaults, in tokens unless said. */
+export const ENGINE = {
+  /** Context of one sequence when neither user nor model says less. */
+  contextTokens: 4_096,
+  /** Sequences that one instance decodes side by side. */
+  sequences: 16,
+  /** Longest prefill chunk of one step: running streams wait at most for one of these. */
+  prefillChunkTokens: 256,
+  /** Rows of one engine step: a prefill chunk plus one row for each decoding sequence. */
+  batchRows: 512,
+  /** Finished prompts whose KV cells are kept for reuse. */
+  prefixCacheEntries: 32,
+} as const;
