@@ -1,0 +1,124 @@
+/**
+ * Makes a fresh clone ready, without any dependency: `npm ci` when node_modules does not match the lockfile, then
+ * a build when a source changed. With `--test` it also sets up what only the tests need. Safe to run twice at once.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const forTests = process.argv.includes('--test');
+const LOCK_WAIT_MS = 10 * 60_000;
+
+requireNode(20, 19);
+await withLock(join(root, '.build', 'setup.lock'), () => {
+  install(root, []);
+  if (forTests) install(join(root, 'test', 'oracle'), ['--omit=optional']);
+  build();
+});
+
+function requireNode(major, minor) {
+  const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
+  if (haveMajor > major || (haveMajor === major && haveMinor >= minor)) return;
+  fail(`Shoal needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}.`);
+}
+
+/** Installs the packages of a folder unless its node_modules came from this very lockfile. */
+function install(folder, flags) {
+  const lockfile = join(folder, 'package-lock.json');
+  if (!existsSync(lockfile)) return;
+  const stamp = join(folder, 'node_modules', '.shoal-setup');
+  const wanted = hash([readFileSync(lockfile), process.platform, process.arch, process.versions.modules]);
+  if (readIfThere(stamp) === wanted) return;
+  say(`Installing packages${folder === root ? '' : ` in ${folder.slice(root.length + 1)}`} …`);
+  run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...flags], folder);
+  writeFileSync(stamp, wanted);
+}
+
+/** Compiles when a source or the compiler changed; a vanished source clears the output first. */
+function build() {
+  const stampFile = join(root, 'dist', '.shoal-build');
+  const sources = ['src', 'test', 'bench', 'tools'].flatMap((folder) => listSources(join(root, folder)));
+  const names = hash(sources);
+  const content = hash([...sources, 'tsconfig.json', 'package-lock.json'].map((file) => readFileSync(join(root, file))));
+  const [lastNames, lastContent] = (readIfThere(stampFile) ?? '').split('\n');
+  if (names === lastNames && content === lastContent) return;
+  say('Building …');
+  if (names !== lastNames) rmSync(join(root, 'dist'), { recursive: true, force: true });
+  run(process.execPath, [join('node_modules', 'typescript7', 'bin', 'tsc'), '-p', '.'], root);
+  writeFileSync(stampFile, `${names}\n${content}`);
+}
+
+function listSources(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.name !== 'node_modules')
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return listSources(path);
+      return entry.name.endsWith('.ts') ? [path.slice(root.length + 1)] : [];
+    })
+    .sort();
+}
+
+/** One set-up at a time in one clone: a folder is the lock, and a lock whose process is gone is void. */
+async function withLock(path, action) {
+  mkdirSync(dirname(path), { recursive: true });
+  const deadline = Date.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      mkdirSync(path);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (isAbandoned(path)) rmSync(path, { recursive: true, force: true });
+    if (Date.now() > deadline) fail(`Another set-up holds ${path}; remove that folder if none is running.`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  try {
+    writeFileSync(join(path, 'pid'), String(process.pid));
+    action();
+  } finally {
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function isAbandoned(path) {
+  const pid = Number(readIfThere(join(path, 'pid')));
+  if (!pid) return existsSync(path) && Date.now() - statSync(path).mtimeMs > 5_000;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+function run(command, parameters, cwd) {
+  const result = spawnSync(command, parameters, { cwd, stdio: ['ignore', 2, 2], shell: command.endsWith('.cmd') });
+  if (result.error) fail(`${command} could not be started: ${result.error.message}`);
+  if (result.status !== 0) fail(`${command} ${parameters.join(' ')} failed; its output is above.`);
+}
+
+function hash(parts) {
+  const digest = createHash('sha256');
+  for (const part of parts) digest.update(part).update('\0');
+  return digest.digest('hex');
+}
+
+function readIfThere(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+function fail(text) {
+  rmSync(join(root, '.build', 'setup.lock'), { recursive: true, force: true });
+  say(text);
+  process.exit(1);
+}

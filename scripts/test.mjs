@@ -1,0 +1,103 @@
+/**
+ * All checks and tests: `node scripts/test.mjs [PART …]`, where a part is `checks`, `unit`, or a piece of a file name
+ * under test/. Unit tests share one process; each file under test/ has its own, one after the other, with a bound.
+ * The last line counts.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const wanted = process.argv.slice(2);
+const FILE_LIMIT_MS = 5 * 60_000;
+const scratch = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+const checks = [
+  ['format and lint', 'node_modules/@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '.']],
+  ['folder rules', 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs', ['--output-type', 'err', 'src', 'test', 'bench']],
+  ['dead exports', 'node_modules/knip/bin/knip.js', ['--no-progress']],
+  ['generated docs are fresh', 'dist/tools/docs/generate.js', ['--check']],
+];
+
+if (selected('checks')) for (const [name, script, parameters] of checks) await check(name, script, parameters);
+if (selected('unit')) await unitTests();
+for (const file of testFiles(join(root, 'dist', 'test'))) {
+  if (selected(file)) await runTests(relative(root, file), file);
+}
+rmSync(scratch, { recursive: true, force: true });
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+console.log(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
+process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
+
+function selected(part) {
+  return wanted.length === 0 || wanted.some((piece) => part === piece || relative(root, part).includes(piece));
+}
+
+async function check(name, script, parameters) {
+  const started = Date.now();
+  const { code, output } = await run([join(root, script), ...parameters]);
+  if (code !== 0) console.log(`FAILED ${name}\n${output}`);
+  totals[code === 0 ? 'passed' : 'failed'] += 1;
+  report(name, started, code === 0 ? '' : 'failed');
+}
+
+async function unitTests() {
+  const entry = join(scratch, 'unit.mjs');
+  const files = testFiles(join(root, 'dist', 'src'));
+  writeFileSync(entry, files.map((file) => `await import(${JSON.stringify(pathToFileURL(file).href)});`).join('\n'));
+  await runTests(`unit tests of ${files.length} files`, entry);
+}
+
+async function runTests(name, file) {
+  const started = Date.now();
+  const countsFile = join(scratch, 'counts');
+  rmSync(countsFile, { force: true });
+  const reporter = pathToFileURL(join(root, 'scripts', 'reporter.mjs')).href;
+  const { code, output } = await run(['--enable-source-maps', `--test-reporter=${reporter}`, '--test-reporter-destination=stdout', file], countsFile);
+  process.stdout.write(output);
+  const counts = existsSync(countsFile) ? JSON.parse(readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
+  if (code !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    console.log(`FAILED ${name}: the process ended with ${code} before its tests did`);
+  }
+  for (const key of Object.keys(totals)) totals[key] += counts[key];
+  report(name, started, `${counts.passed} passed, ${counts.failed} failed`);
+}
+
+/** Runs a script in a Node.js process of its own; past the limit it is killed with its whole process group. */
+function run(parameters, countsFile = '') {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, parameters, {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, SHOAL_TEST_COUNTS: countsFile, NO_COLOR: '1' },
+    });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    child.stderr.on('data', (chunk) => (output += chunk));
+    const timer = setTimeout(() => {
+      output += `\nkilled after ${FILE_LIMIT_MS / 1000} s\n`;
+      process.kill(-child.pid, 'SIGKILL');
+    }, FILE_LIMIT_MS);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code: code ?? signal, output });
+    });
+  });
+}
+
+function testFiles(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(folder, name))
+    .sort();
+}
+
+function report(name, started, result) {
+  console.log(`${name}: ${result === '' ? 'ok' : result} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+}
