@@ -31,6 +31,22 @@ export const LIMITS = {
   finishedTasks: 200,
   /** Header of a GGUF file: metadata and tensor table together. */
   ggufHeaderBytes: 512 * 1024 * 1024,
+  /** Shape of a JSON request body: depth, objects and arrays in all, members of one object. */
+  jsonDepth: 32,
+  jsonContainers: 65_536,
+  jsonMembers: 4_096,
+  /** Content parts of one message, and the length of its `name`. */
+  contentPartsPerMessage: 1_024,
+  messageNameCharacters: 64,
+  /** Token ids of a prompt that is given as tokens. */
+  promptTokens: 1_048_576,
+  modelIdCharacters: 256,
+  /** Text, tokens and log probabilities of one answer that is not streamed. */
+  answerBytes: 32 * 1024 * 1024,
+  /** Open connections to the API; more are closed unanswered. */
+  apiConnections: 4_096,
+  /** One part of a request's path, such as a model or a command id. */
+  pathSegmentCharacters: 512,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -59,6 +75,16 @@ export const TIMES = {
   stopKillMs: 2_000,
   /** SIGINT or SIGTERM to the node: requests in flight may end within this. */
   drainMs: 5_000,
+  /** The API ends a request by itself this long after its deadline, when nobody else did. */
+  deadlineGraceMs: 2_000,
+  /** Arrival of a whole HTTP request, headers and body. */
+  requestReceiveMs: 60_000,
+  /** A client may take this long to read what is left of its ended stream; then it is cut. */
+  streamLingerMs: 30_000,
+  /** What `Retry-After` advises. */
+  retryAfterMs: 1_000,
+  /** A browser may remember for this long what CORS allows. */
+  corsMaxAgeMs: 600_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
