@@ -2,12 +2,13 @@
 const rooms = {
   shared: [],
   control: ['shared'],
+  cluster: ['control', 'shared'],
   models: ['shared'],
   telemetry: ['shared'],
   engine: ['models', 'shared'],
   runner: ['engine', 'models', 'shared'],
-  worker: ['control', 'models', 'shared'],
-  api: ['control', 'models', 'shared'],
+  worker: ['control', 'cluster', 'models', 'shared'],
+  api: ['control', 'cluster', 'models', 'shared'],
 };
 
 const roomRules = Object.entries(rooms).map(([room, allowed]) => ({

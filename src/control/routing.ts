@@ -1,0 +1,56 @@
+/**
+ * Which instance takes a request. The check for health is negative: an instance with a failed or stopping runner is
+ * skipped, one whose runners are still starting is not, so that early requests wait instead of being refused.
+ */
+import type { Fault } from '../shared/errors.js';
+import type { ModelId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
+import { instanceStatus, runnersOf, runningTasks } from './instances.js';
+import type { ClusterState, InstanceRecord } from './state.js';
+
+export type Choice = { readonly instance: InstanceRecord } | { readonly fault: Fault };
+
+/** The healthy instance of the model with the fewest running tasks; the smallest id where they are equal. */
+export function chooseInstance(state: ClusterState, modelId: ModelId, now: number): Choice {
+  const all = [...state.instances.values()].filter((instance) => instance.modelId === modelId);
+  if (all.length === 0) {
+    return { fault: { code: 'no_instance', message: `no instance of ${modelId} is running` } };
+  }
+  const healthy = all.filter((instance) => isRoutable(state, instance));
+  if (healthy.length === 0) return { fault: allFailed(state, modelId, all, now) };
+  const [best] = healthy
+    .map((instance) => ({ instance, tasks: runningTasks(state, instance.instanceId) }))
+    .sort((a, b) => a.tasks - b.tasks || (a.instance.instanceId < b.instance.instanceId ? -1 : 1));
+  if (best === undefined || best.tasks >= LIMITS.instanceQueueRequests) {
+    return {
+      fault: {
+        code: 'queue_full',
+        message: `every instance of ${modelId} has ${LIMITS.instanceQueueRequests} requests already`,
+        details: { retry_after_s: 1 },
+      },
+    };
+  }
+  return { instance: best.instance };
+}
+
+function isRoutable(state: ClusterState, instance: InstanceRecord): boolean {
+  const status = instanceStatus(state, instance);
+  return status === 'ready' || status === 'starting';
+}
+
+function allFailed(
+  state: ClusterState,
+  modelId: ModelId,
+  instances: readonly InstanceRecord[],
+  now: number,
+): Fault {
+  const runners = instances.flatMap((instance) => runnersOf(state, instance));
+  const reason = runners.find((runner) => runner.error !== null)?.error?.message ?? 'it is being stopped';
+  const restarts = runners.flatMap((runner) => runner.restartAt ?? []);
+  const waitMs = restarts.length === 0 ? null : Math.max(0, Math.min(...restarts) - now);
+  return {
+    code: 'all_instances_failed',
+    message: `${modelId} is not served at the moment: ${reason}`,
+    ...(waitMs === null ? {} : { details: { retry_after_s: Math.ceil(waitMs / 1000) + 1 } }),
+  };
+}

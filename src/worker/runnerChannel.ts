@@ -1,0 +1,74 @@
+/** The parent's end of the channel to a runner: typed messages over a duplex pipe, bounded in both directions. */
+import type { Duplex } from 'node:stream';
+import { encodeFrame, FrameReader } from '../shared/frames.js';
+import { LIMITS } from '../shared/limits.js';
+import type { FromRunner, ToRunner } from '../shared/runnerProtocol.js';
+
+const KNOWN_KINDS: ReadonlySet<string> = new Set<FromRunner['kind']>([
+  'hello',
+  'phase',
+  'heartbeat',
+  'event',
+  'fatal',
+]);
+
+export interface RunnerChannelEvents {
+  onMessage(message: FromRunner): void;
+  /** The channel cannot be used further: garbage arrived, or the runner does not read. Called at most once. */
+  onBroken(reason: string): void;
+}
+
+export class RunnerChannel {
+  readonly #stream: Duplex;
+  readonly #events: RunnerChannelEvents;
+  #isBroken = false;
+
+  constructor(stream: Duplex, events: RunnerChannelEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    const reader = new FrameReader(LIMITS.runnerFrameBytes);
+    stream.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
+    // The end of the channel is the end of the process, which its exit reports with a better reason.
+    stream.on('error', () => this.close());
+  }
+
+  /** Hands a message to the runner. A message that cannot be sent breaks the channel. */
+  send(message: ToRunner): void {
+    if (this.#isBroken || this.#stream.destroyed) return;
+    if (this.#stream.writableLength > LIMITS.runnerWriteBufferBytes) {
+      this.#break(`the runner does not read: ${this.#stream.writableLength} bytes are waiting for it`);
+      return;
+    }
+    this.#stream.write(encodeFrame(message, LIMITS.runnerFrameBytes));
+  }
+
+  close(): void {
+    this.#isBroken = true;
+    this.#stream.destroy();
+  }
+
+  #receive(reader: FrameReader, chunk: Buffer): void {
+    if (this.#isBroken) return;
+    let messages: FromRunner[];
+    try {
+      messages = reader.push(chunk).map(checked);
+    } catch (error) {
+      this.#break(`the channel carried garbage: ${(error as Error).message}`);
+      return;
+    }
+    for (const message of messages) this.#events.onMessage(message);
+  }
+
+  #break(reason: string): void {
+    if (this.#isBroken) return;
+    this.close();
+    this.#events.onBroken(reason);
+  }
+}
+
+function checked(message: unknown): FromRunner {
+  const kind = (message as { kind?: unknown } | null)?.kind;
+  if (typeof kind !== 'string' || !KNOWN_KINDS.has(kind))
+    throw new Error(`no message of kind ${String(kind)} is known`);
+  return message as FromRunner;
+}

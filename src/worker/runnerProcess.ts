@@ -1,0 +1,246 @@
+/**
+ * One runner process, from spawn to exit. It never restarts; it reports its end exactly once, whatever ends it: an
+ * exit, a signal, garbage or silence on its channel, a phase that takes too long, a spawn that fails.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { hasProcess, isLegalMove, type RunnerStatus } from '../control/runnerLife.js';
+import type { RunnerFailure } from '../control/state.js';
+import type { Fault } from '../shared/errors.js';
+import type { GenerationRequest } from '../shared/generation.js';
+import type { GenerationStream } from '../shared/generationStream.js';
+import { LIMITS, TIMES } from '../shared/limits.js';
+import {
+  type FromRunner,
+  type LoadedModel,
+  RUNNER_CHANNEL_FD,
+  RUNNER_PROTOCOL_VERSION,
+  type RunnerLoad,
+  type RunnerSettings,
+} from '../shared/runnerProtocol.js';
+import { describeEnd, type ProcessEnd } from './deathReport.js';
+import { LineTail } from './lineTail.js';
+import { RunnerChannel } from './runnerChannel.js';
+
+export interface RunnerProcessEvents {
+  onStatus(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void;
+  onLoad(load: RunnerLoad): void;
+  onOutputLine(line: string): void;
+  /** Exactly once. The failure is null when the end was asked for. */
+  onEnd(failure: RunnerFailure | null): void;
+}
+
+/** How long after the exit event the last output may still come in. */
+const OUTPUT_GRACE_MS = 30;
+
+export class RunnerProcess {
+  readonly #settings: RunnerSettings;
+  readonly #events: RunnerProcessEvents;
+  readonly #child: ChildProcess;
+  readonly #channel: RunnerChannel;
+  readonly #stderr: LineTail;
+  readonly #startedAt = performance.now();
+  readonly #exited: Promise<void>;
+  readonly #streams = new Map<number, GenerationStream>();
+  #resolveExited!: () => void;
+  #nextRequest = 1;
+  #status: RunnerStatus = 'spawned';
+  #phaseTimer: NodeJS.Timeout | undefined;
+  #shutdownRequested = false;
+  #stopping: Promise<void> | null = null;
+  /** Why the process was ended, or says that it must end, before its exit is seen. */
+  #cause: Fault | null = null;
+  #hasEnded = false;
+
+  constructor(settings: RunnerSettings, runnerEntry: string, events: RunnerProcessEvents) {
+    this.#settings = settings;
+    this.#events = events;
+    this.#exited = new Promise((resolve) => {
+      this.#resolveExited = resolve;
+    });
+    this.#child = spawn(process.execPath, ['--enable-source-maps', runnerEntry], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C in the terminal reaches the node, which then ends its runners in order.
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+    });
+    const onLine = (line: string) => events.onOutputLine(line);
+    this.#stderr = new LineTail(LIMITS.stderrTailLines, LIMITS.stderrLineCharacters, onLine);
+    const stdout = new LineTail(0, LIMITS.stderrLineCharacters, onLine);
+    this.#child.stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
+    this.#child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+    this.#channel = new RunnerChannel(this.#child.stdio[RUNNER_CHANNEL_FD] as Duplex, {
+      onMessage: (message) => this.#receive(message),
+      onBroken: (reason) => this.#kill({ code: 'runner_failed', message: reason }),
+    });
+    this.#child.once('error', (error) => {
+      this.#cause ??= { code: 'runner_failed', message: `the runner could not be started: ${error.message}` };
+      if (this.pid === null) this.#end({ exitCode: null, signal: null });
+    });
+    this.#child.once('exit', (exitCode, signal) => {
+      const end = () => this.#end({ exitCode, signal });
+      const grace = setTimeout(end, OUTPUT_GRACE_MS);
+      this.#child.once('close', () => {
+        clearTimeout(grace);
+        end();
+      });
+    });
+    this.#armPhaseTimer(TIMES.runnerSpawnMs);
+  }
+
+  get pid(): number | null {
+    return this.#child.pid ?? null;
+  }
+
+  get status(): RunnerStatus {
+    return this.#status;
+  }
+
+  /** Requests that have not ended. */
+  get openRequests(): number {
+    return this.#streams.size;
+  }
+
+  /** Sends a request to the ready runner, which produces the stream from here on. */
+  generate(generation: GenerationRequest, stream: GenerationStream): void {
+    const request = this.#nextRequest++;
+    this.#streams.set(request, stream);
+    stream.onAborted(() => {
+      if (this.#streams.delete(request)) this.#channel.send({ kind: 'cancel', request });
+    });
+    this.#channel.send({ kind: 'generate', request, generation });
+  }
+
+  /**
+   * Ends the process: asks, then SIGTERM, then SIGKILL, each with a bound; at last it gives up waiting. Resolves in
+   * any case and never rejects. Calling it again joins the first call.
+   */
+  stop(): Promise<void> {
+    this.#shutdownRequested = true;
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#hasEnded) return;
+    this.#move('stopping', null, null);
+    clearTimeout(this.#phaseTimer);
+    for (const request of this.#streams.keys()) this.#channel.send({ kind: 'cancel', request });
+    this.#endStreams({ code: 'not_ready', message: 'the runner is being stopped' });
+    this.#channel.send({ kind: 'shutdown' });
+    if (await this.#exitsWithin(TIMES.stopCancelMs)) return;
+    this.#child.kill('SIGTERM');
+    if (await this.#exitsWithin(TIMES.stopTermMs)) return;
+    this.#child.kill('SIGKILL');
+    if (await this.#exitsWithin(TIMES.stopKillMs)) return;
+    this.#cause = { code: 'runner_failed', message: `process ${this.pid} did not end after SIGKILL` };
+    this.#shutdownRequested = false;
+    this.#end({ exitCode: null, signal: null });
+  }
+
+  async #exitsWithin(limitMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), limitMs);
+    });
+    const exited = await Promise.race([this.#exited.then(() => true), timeout]);
+    clearTimeout(timer);
+    return exited;
+  }
+
+  #receive(message: FromRunner): void {
+    if (this.#hasEnded) return;
+    switch (message.kind) {
+      case 'hello':
+        if (message.version !== RUNNER_PROTOCOL_VERSION) {
+          const versions = `it speaks version ${message.version}, this node speaks ${RUNNER_PROTOCOL_VERSION}`;
+          this.#kill({ code: 'runner_failed', message: `the runner is of another release: ${versions}` });
+          return;
+        }
+        this.#channel.send({ kind: 'load', settings: this.#settings });
+        this.#armPhaseTimer(TIMES.runnerLoadStallMs);
+        return;
+      case 'phase':
+        if (this.#shutdownRequested) return;
+        this.#move(message.phase, message.progress, message.model ?? null);
+        return;
+      case 'heartbeat':
+        this.#events.onLoad(message.load);
+        return;
+      case 'event': {
+        const { request, event } = message;
+        const stream = this.#streams.get(request);
+        if (event.kind === 'finished' || event.kind === 'failed') this.#streams.delete(request);
+        stream?.push(event);
+        return;
+      }
+      case 'fatal':
+        this.#cause ??= message.fault;
+    }
+  }
+
+  #move(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
+    if (!isLegalMove(this.#status, status)) {
+      this.#kill({ code: 'runner_failed', message: `the runner went from ${this.#status} to ${status}` });
+      return;
+    }
+    this.#status = status;
+    if (status === 'loading') this.#armPhaseTimer(TIMES.runnerLoadStallMs);
+    else if (status === 'warming_up') this.#armPhaseTimer(TIMES.runnerWarmUpMs);
+    else clearTimeout(this.#phaseTimer);
+    this.#events.onStatus(status, progress, model);
+  }
+
+  /** Each sign of progress arms the timer anew; when it runs out the phase has stalled. */
+  #armPhaseTimer(limitMs: number): void {
+    clearTimeout(this.#phaseTimer);
+    this.#phaseTimer = setTimeout(() => {
+      this.#kill({
+        code: 'runner_failed',
+        message: `the runner made no progress for ${limitMs} ms while it was ${this.#status}`,
+      });
+    }, limitMs);
+  }
+
+  #kill(cause: Fault): void {
+    this.#cause ??= cause;
+    clearTimeout(this.#phaseTimer);
+    this.#child.kill('SIGKILL');
+  }
+
+  #end(end: ProcessEnd): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#phaseTimer);
+    this.#channel.close();
+    const failure = this.#shutdownRequested ? null : this.#failure(end);
+    this.#status = failure === null ? 'stopped' : 'failed';
+    this.#endStreams(
+      failure === null
+        ? { code: 'not_ready', message: 'the runner was stopped' }
+        : { code: 'runner_failed', message: failure.message, details: { phase: failure.phase } },
+    );
+    this.#resolveExited();
+    this.#events.onEnd(failure);
+  }
+
+  #failure(end: ProcessEnd): RunnerFailure {
+    const how = end.signal === null && end.exitCode === null ? null : describeEnd(end);
+    const message = [this.#cause?.message, how].filter((part) => part != null).join('; ');
+    return {
+      code: this.#cause?.code ?? 'runner_failed',
+      message: `runner ${hasProcess(this.#status) ? `while ${this.#status}` : ''}: ${message}`,
+      phase: this.#status,
+      ...(end.signal === null ? {} : { signal: end.signal }),
+      ...(end.exitCode === null ? {} : { exitCode: end.exitCode }),
+      stderrTail: this.#stderr.lines(),
+      ranForMs: Math.round(performance.now() - this.#startedAt),
+    };
+  }
+
+  #endStreams(fault: Fault): void {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const stream of streams) stream.fail(fault);
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Keeps one runner of an instance alive: spawns it, reports each change, starts it again after a failure as the
+ * restart policy says, and gives requests to it. A request that comes before the runner is ready waits for it.
+ */
+import type { ControlEvent } from '../control/events.js';
+import { decideRestart, type RestartHistory } from '../control/restartPolicy.js';
+import type { RunnerStatus } from '../control/runnerLife.js';
+import type { RunnerFailure } from '../control/state.js';
+import type { Fault } from '../shared/errors.js';
+import type { GenerationRequest } from '../shared/generation.js';
+import { GenerationStream } from '../shared/generationStream.js';
+import type { LoadedModel, RunnerLoad, RunnerSettings } from '../shared/runnerProtocol.js';
+import { RunnerProcess } from './runnerProcess.js';
+
+/** The newest measured facts of a runner, for people and metrics. */
+export interface RunnerTelemetry {
+  readonly progress: number | null;
+  readonly model: LoadedModel | null;
+  readonly load: RunnerLoad | null;
+}
+
+export interface SupervisorComponents {
+  /** Script of the runner process. */
+  readonly runnerEntry: string;
+  readonly publish: (event: ControlEvent) => void;
+  readonly onOutputLine: (line: string) => void;
+  readonly onFailure: (failure: RunnerFailure) => void;
+  /** Uniform in [0, 1), for the jitter of restarts. */
+  readonly random: () => number;
+}
+
+export class Supervisor {
+  readonly #components: SupervisorComponents;
+  readonly #settings: RunnerSettings;
+  readonly #waiting = new Map<GenerationStream, GenerationRequest>();
+  #process: RunnerProcess | null = null;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #history: RestartHistory = { restarts: 0 };
+  #readySince: number | null = null;
+  #isStopping = false;
+  /** The status last published. */
+  #status: RunnerStatus = 'stopped';
+  #telemetry: RunnerTelemetry = { progress: null, model: null, load: null };
+
+  constructor(components: SupervisorComponents, settings: RunnerSettings) {
+    this.#components = components;
+    this.#settings = settings;
+  }
+
+  get telemetry(): RunnerTelemetry {
+    return this.#telemetry;
+  }
+
+  start(): void {
+    if (this.#isStopping || this.#process !== null) return;
+    this.#telemetry = { progress: null, model: null, load: null };
+    this.#readySince = null;
+    this.#process = new RunnerProcess(this.#settings, this.#components.runnerEntry, {
+      onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
+      onLoad: (load) => {
+        this.#telemetry = { ...this.#telemetry, load };
+      },
+      onOutputLine: (line) => this.#components.onOutputLine(line),
+      onEnd: (failure) => this.#ended(failure),
+    });
+    this.#publish('spawned', null);
+  }
+
+  /** The stream always ends: with the answer, when its consumer aborts it, or with the runner's failure. */
+  generate(request: GenerationRequest): GenerationStream {
+    const stream = new GenerationStream();
+    if (this.#process === null) {
+      stream.fail({ code: 'runner_failed', message: 'the runner is not running' });
+    } else if (this.#process.status === 'ready') {
+      this.#process.generate(request, stream);
+    } else {
+      this.#waiting.set(stream, request);
+      stream.onAborted(() => this.#waiting.delete(stream));
+    }
+    return stream;
+  }
+
+  /** Ends the runner for good, within the bounds of its stop ladder. Never rejects. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#restartTimer);
+    this.#failWaiting({ code: 'not_ready', message: 'the runner is being stopped' });
+    await this.#process?.stop();
+  }
+
+  #statusChanged(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
+    this.#telemetry = { ...this.#telemetry, progress, model: model ?? this.#telemetry.model };
+    if (status !== this.#status) this.#publish(status, null);
+    if (status !== 'ready') return;
+    this.#readySince ??= performance.now();
+    for (const [stream, request] of this.#waiting) {
+      this.#waiting.delete(stream);
+      this.#process?.generate(request, stream);
+    }
+  }
+
+  #ended(failure: RunnerFailure | null): void {
+    const ranReadyMs = this.#readySince === null ? 0 : performance.now() - this.#readySince;
+    this.#process = null;
+    this.#telemetry = { ...this.#telemetry, load: null };
+    if (failure === null || this.#isStopping) {
+      this.#publish('stopped', null);
+      return;
+    }
+    this.#components.onFailure(failure);
+    const decision = decideRestart(this.#history, ranReadyMs, this.#components.random());
+    this.#history = decision.history;
+    if (decision.kind === 'restart') {
+      this.#restartTimer = setTimeout(() => this.start(), decision.delayMs);
+    }
+    this.#publish('failed', decision.kind === 'restart' ? Date.now() + decision.delayMs : null, failure);
+    this.#failWaiting({ code: 'runner_failed', message: failure.message });
+  }
+
+  #failWaiting(fault: Fault): void {
+    const streams = [...this.#waiting.keys()];
+    this.#waiting.clear();
+    for (const stream of streams) stream.fail(fault);
+  }
+
+  #publish(status: RunnerStatus, restartAt: number | null, error?: RunnerFailure): void {
+    this.#status = status;
+    this.#components.publish({
+      kind: 'RunnerStatusChanged',
+      runnerId: this.#settings.runnerId,
+      status,
+      pid: this.#process?.pid ?? null,
+      restarts: this.#history.restarts,
+      restartAt,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+}
