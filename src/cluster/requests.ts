@@ -4,18 +4,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { TaskStatus } from '../control/state.js';
-import type { Fault } from '../shared/errors.js';
+import { type Fault, toFault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream, TerminalEvent } from '../shared/generationStream.js';
 import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
 import type { ControlPlane } from './controlPlane.js';
 
-/** Opens the stream to the worker that has the runner. Cancelling is by the signal; its reason is the `Fault`. */
-export type OpenStream = (
-  runnerId: RunnerId,
-  request: GenerationRequest,
-  signal: AbortSignal,
-) => GenerationStream;
+/** Opens the stream to the worker that has the runner. */
+export type OpenStream = (runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
 
 export interface AcceptedRequest {
   readonly instanceId: InstanceId;
@@ -38,18 +34,17 @@ export class Requests {
     this.#onEnded = components.onEnded;
   }
 
-  get runningCount(): number {
-    return this.#running.size;
-  }
-
-  /** @throws {ShoalError} `no_instance`, `all_instances_failed`, `queue_full` */
+  /**
+   * @param clientSignal its reason says why the client's side ended the request
+   * @throws {ShoalError} `no_instance`, `all_instances_failed`, `queue_full`
+   */
   async generate(request: GenerationRequest, clientSignal: AbortSignal): Promise<AcceptedRequest> {
     const taskId = randomUUID() as TaskId;
     const { commandId, modelId } = request;
     const { instance, nodeId, runnerId } = this.#controlPlane.assign({ taskId, commandId, modelId });
     const events = this.#openStream(runnerId, request);
     this.#running.set(commandId, events);
-    const cancel = () => events.abort(cancelledBy('the client'));
+    const cancel = () => events.abort(toFault(clientSignal.reason));
     const deadline = setTimeout(() => events.abort(deadlinePassed(request)), request.deadlineMs);
     clientSignal.addEventListener('abort', cancel, { once: true });
     if (clientSignal.aborted) cancel();
@@ -68,11 +63,6 @@ export class Requests {
     const events = this.#running.get(commandId);
     events?.abort(cancelledBy(`POST /v1/cancel/${commandId}`));
     return events !== undefined;
-  }
-
-  /** Ends every request, with the given reason. */
-  endAll(fault: Fault): void {
-    for (const events of this.#running.values()) events.abort(fault);
   }
 }
 

@@ -29,6 +29,8 @@ export interface InstanceRecord {
   /** Context of one sequence in tokens, and sequences side by side, as they were placed. */
   readonly contextLength: number;
   readonly maxSequences: number;
+  /** KV cells that all sequences share. */
+  readonly cacheCells: number;
   readonly shards: readonly ShardRecord[];
 }
 

@@ -69,8 +69,10 @@ export class Supervisor {
   /** The stream always ends: with the answer, when its consumer aborts it, or with the runner's failure. */
   generate(request: GenerationRequest): GenerationStream {
     const stream = new GenerationStream();
-    if (this.#process === null) {
-      stream.fail({ code: 'runner_failed', message: 'the runner is not running' });
+    if (this.#isStopping) {
+      stream.fail({ code: 'not_ready', message: 'the runner is being stopped' });
+    } else if (this.#process === null) {
+      stream.fail({ code: 'runner_failed', message: 'the runner has failed and is not back yet' });
     } else if (this.#process.status === 'ready') {
       this.#process.generate(request, stream);
     } else {

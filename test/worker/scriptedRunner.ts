@@ -1,0 +1,82 @@
+/**
+ * A real child process that speaks the runner's protocol without an engine, and misbehaves as its "model path" says.
+ * It generates one token each few milliseconds, so that a test can act in the middle of a stream.
+ */
+import { Socket } from 'node:net';
+import { encodeFrame, FrameReader } from '../../src/shared/frames.js';
+import { LIMITS } from '../../src/shared/limits.js';
+import {
+  type FromRunner,
+  RUNNER_CHANNEL_FD,
+  RUNNER_PROTOCOL_VERSION,
+  type ToRunner,
+} from '../../src/shared/runnerProtocol.js';
+
+const TOKEN_INTERVAL_MS = 5;
+const channel = new Socket({ fd: RUNNER_CHANNEL_FD });
+const reader = new FrameReader(LIMITS.runnerFrameBytes);
+const timers = new Map<number, NodeJS.Timeout>();
+let behaviour = '';
+
+const send = (message: FromRunner): boolean => channel.write(encodeFrame(message, LIMITS.runnerFrameBytes));
+
+const behaviours: Record<string, () => unknown> = {
+  'exit with 1': () => process.exit(1),
+  'exit with 0': () => process.exit(0),
+  abort: () => process.abort(),
+  garbage: () => channel.write(Buffer.from([3, 0, 0, 0, 0xc1, 0xc1, 0xc1])),
+  'a frame of 4 GB': () => channel.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3])),
+  'an unknown message': () => channel.write(encodeFrame({ kind: 'nonsense' }, LIMITS.runnerFrameBytes)),
+  'an illegal move': () => send({ kind: 'phase', phase: 'ready', progress: null }),
+  'fatal and exit': () => {
+    send({ kind: 'fatal', fault: { code: 'model_load_failed', message: 'the file is torn' } });
+    channel.end(() => process.exit(1));
+  },
+  'flood stderr and exit': () => {
+    process.stderr.write(`${'x'.repeat(2_000_000)}\n${'line\n'.repeat(100_000)}last words\n`, () =>
+      process.exit(3),
+    );
+  },
+};
+
+function load(): void {
+  const act = behaviours[behaviour];
+  if (act !== undefined) {
+    act();
+    return;
+  }
+  send({ kind: 'phase', phase: 'loading', progress: 0 });
+  send({ kind: 'phase', phase: 'loading', progress: 1 });
+  send({ kind: 'phase', phase: 'warming_up', progress: null });
+  send({ kind: 'phase', phase: 'ready', progress: null });
+}
+
+function generate(request: number): void {
+  send({ kind: 'event', request, event: { kind: 'started', promptTokens: 1, cachedPromptTokens: 0 } });
+  const timer = setInterval(() => {
+    send({ kind: 'event', request, event: { kind: 'delta', choice: 0, text: 'x', tokens: [1] } });
+  }, TOKEN_INTERVAL_MS);
+  timers.set(request, timer);
+}
+
+function receive(message: ToRunner): void {
+  if (message.kind === 'load') {
+    behaviour = message.settings.modelPath;
+    load();
+  } else if (message.kind === 'generate') {
+    generate(message.request);
+  } else if (message.kind === 'cancel') {
+    clearInterval(timers.get(message.request));
+  } else if (behaviour !== 'ignore every request to stop') {
+    process.exit(0);
+  }
+}
+
+channel.on('data', (chunk: Buffer) => {
+  for (const message of reader.push(chunk)) receive(message as ToRunner);
+});
+channel.on('close', () => process.exit(0));
+process.on('SIGTERM', () => {
+  if (behaviour !== 'ignore every request to stop') process.exit(0);
+});
+send({ kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid });
