@@ -59,7 +59,8 @@ function readArray(cursor: HeaderCursor, key: string, what: string, keepArrayByt
   const length = cursor.count(unitBytes, `the length of ${what}`);
   const start = cursor.position;
   if (elementType === 'string') {
-    for (let index = 0; index < length; index++) cursor.skip(cursor.count(1, `a text in ${what}`), what);
+    const element = `a text in ${what}`;
+    for (let index = 0; index < length; index++) cursor.skip(cursor.count(1, element), element);
   } else {
     cursor.skip(length * unitBytes, what);
   }
