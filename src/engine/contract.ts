@@ -23,6 +23,8 @@ export interface ShardShape {
 export interface EngineCapacity {
   /** Rows of one step. */
   readonly batchRows: number;
+  /** Rows of one step that may ask for logits. */
+  readonly outputRows: number;
   /** Sequence slots, numbered from 0. */
   readonly sequences: number;
   /** KV cells shared by all sequences: one for each position of each sequence; a copied prefix shares its cells. */
@@ -71,7 +73,11 @@ export interface Engine {
   /** Can a sequence be cut at any position? False for recurrent and hybrid models: no prefix reuse. */
   readonly canTruncate: boolean;
 
-  /** A shared byte: 1 makes the running and every later step end as `aborted`, until it is 0 again. */
+  /**
+   * Its first byte: 1 makes the running and every later step end as `aborted`, until it is 0 again. Its `buffer` is a
+   * SharedArrayBuffer: post that to another thread, which wraps it and sets the byte while this one computes.
+   * Recurrent models (`canTruncate` is false) and GPUs finish the running step first.
+   */
   readonly abortFlag: Uint8Array;
 
   /** Frees everything. The engine may not be used afterwards. Harmless when repeated. */
@@ -84,9 +90,15 @@ export type LoadProgress = (fraction: number) => boolean;
 export interface EngineOptions {
   readonly modelPath: string;
   readonly batchRows: number;
+  /** Rows of one step that may ask for logits; each costs 4 bytes × vocabulary of memory. @default `sequences` */
+  readonly outputRows?: number;
   readonly sequences: number;
   readonly cells: number;
   readonly threads: number;
+  /** How long idle compute threads spin before they sleep: 0 (never) to 100. @default 50 */
+  readonly polling?: number;
+  /** Numbers of the KV cache; f32 is for tests of the arithmetic. @default f16 */
+  readonly cacheType?: 'f16' | 'f32';
   /** Layers to put on the GPU, when there is a backend for one. @default 0 */
   readonly gpuLayers?: number;
   /** @default all */

@@ -1,0 +1,70 @@
+/** Native callbacks: JavaScript functions for the time of one call, and plain C functions for everything else. */
+import koffi, { type LibraryHandle } from 'koffi';
+import type { Address } from './declarations.js';
+import type { Libraries } from './libraries.js';
+
+const PROGRESS_PROTOTYPE = koffi.proto('bool llama_progress_function(float progress, void* data)');
+const LOG_PROTOTYPE = koffi.proto('void ggml_log_function(int level, const char* text, void* data)');
+
+/**
+ * C functions whose address serves as a callback, so that no JavaScript runs inside a computation (a JavaScript
+ * callback from a thread other than its own would wait for an event loop that the computation blocks).
+ */
+export interface PlainCallbacks {
+  /** `size_t strlen(const char*)`: as an abort callback it is true when the byte at its data is not zero. */
+  readonly isByteSet: Address;
+  /** `size_t llama_max_devices(void)`: takes whatever it is called with and does nothing. */
+  readonly doNothing: Address;
+  /** The address of an array's memory, which must not be moved or collected: of a SharedArrayBuffer that is held. */
+  addressOf(array: Uint8Array): Address;
+}
+
+export function plainCallbacks(libraries: Libraries): PlainCallbacks {
+  const moveMemory = libraries.c.func('intptr_t memmove(const void* target, const void* source, size_t bytes)');
+  return {
+    isByteSet: symbol(libraries.c, 'strlen'),
+    doNothing: symbol(libraries.llama, 'llama_max_devices'),
+    addressOf: (array) => moveMemory(array, array, 0),
+  };
+}
+
+function symbol(library: LibraryHandle, name: string): Address {
+  return Number(koffi.address(library.symbol(name)));
+}
+
+/** Calls `use` with the address of a progress callback. What the callback throws is thrown after `use` has ended. */
+export function withProgressCallback<Result>(
+  onProgress: (fraction: number) => boolean,
+  use: (callback: Address) => Result,
+): Result {
+  let thrown: { readonly error: unknown } | null = null;
+  const guarded = (fraction: number): boolean => {
+    try {
+      return onProgress(fraction);
+    } catch (error) {
+      thrown = { error };
+      return false;
+    }
+  };
+  const callback = koffi.register(guarded, koffi.pointer(PROGRESS_PROTOTYPE));
+  try {
+    const result = use(Number(callback));
+    if (thrown !== null) throw (thrown as { error: unknown }).error;
+    return result;
+  } finally {
+    koffi.unregister(callback);
+  }
+}
+
+/** Calls `use` with the address of a log callback that hands each piece of text to `onText`. */
+export function withLogCallback<Result>(
+  onText: (level: number, text: string) => void,
+  use: (callback: Address) => Result,
+): Result {
+  const callback = koffi.register(onText, koffi.pointer(LOG_PROTOTYPE));
+  try {
+    return use(Number(callback));
+  } finally {
+    koffi.unregister(callback);
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The `Engine` on libllama: a whole model, any architecture of llama.cpp that generates text.
+ *
+ * - One unified KV cache of f16 for all sequences; sliding-window layers keep all positions too (`swa_full`), so that
+ *   sequences can be cut and copied at any position.
+ * - Attention models compute a step as one graph. Recurrent and hybrid models may reorder rows inside; llama.cpp
+ *   gives logits back in the order of the rows, so that callers need not know. Their state cannot be cut: they are
+ *   not interrupted within a step, and lose the whole sequence when a step fails.
+ */
+import { ShoalError } from '../../shared/errors.js';
+import type { Engine, EngineCapacity, EngineOptions, ShardShape, StepInput, StepResult } from '../contract.js';
+import { DECODE_RESULT } from './binding/context.js';
+import type { Address } from './binding/declarations.js';
+import type { Native } from './binding/native.js';
+import { CellLedger } from './cellLedger.js';
+import { createContext, type LlamaContext } from './createContext.js';
+import { LogitsView } from './logitsView.js';
+import { metadata, modelShape } from './modelFacts.js';
+import { StepBatch } from './stepBatch.js';
+import { checkLength, checkSequence, checkStep, wrong } from './stepCheck.js';
+
+const BYTES_OF_ABORT_FLAG = 8;
+
+export class LlamaEngine implements Engine {
+  readonly shape: ShardShape;
+  readonly capacity: EngineCapacity;
+  readonly backends: readonly string[];
+  readonly memoryBytes: number;
+  readonly canTruncate: boolean;
+  readonly abortFlag = new Uint8Array(new SharedArrayBuffer(BYTES_OF_ABORT_FLAG));
+
+  readonly #native: Native;
+  readonly #model: Address;
+  readonly #context: LlamaContext;
+  readonly #batch: StepBatch;
+  readonly #ledger: CellLedger;
+  readonly #logits: LogitsView;
+  readonly #closeListeners: (() => void)[] = [];
+  #closed = false;
+
+  /**
+   * Takes over `model`: `close` frees it, and so does a constructor that throws.
+   * @throws {ShoalError} `model_unsupported`, or `model_load_failed` when there is no memory for the context
+   */
+  constructor(native: Native, model: Address, options: EngineOptions) {
+    this.#native = native;
+    this.#model = model;
+    try {
+      this.shape = modelShape(native, model);
+      this.canTruncate = canTruncate(native, model);
+      this.#context = createContext(native, model, options, this.canTruncate ? this.abortFlag : null);
+    } catch (error) {
+      native.model.free(model);
+      throw error;
+    }
+    this.capacity = this.#context.capacity;
+    this.memoryBytes = native.model.sizeBytes(model) + this.#context.bytes;
+    this.backends = backendNames(native, options.gpuLayers ?? 0);
+    this.#batch = new StepBatch(this.capacity.batchRows);
+    this.#ledger = new CellLedger(this.capacity.sequences, this.capacity.cells);
+    this.#logits = new LogitsView(native, this.#context.address, this.shape.vocabularySize);
+  }
+
+  step(input: StepInput): StepResult {
+    this.#requireOpen();
+    const plan = checkStep(input, this.capacity, this.shape.vocabularySize, this.#ledger);
+    if (this.abortFlag[0] !== 0) return { kind: 'aborted' };
+    const { tokens } = input;
+    if (tokens === null || tokens.length > this.#ledger.freeCells) return { kind: 'no_room' };
+
+    const result = this.#native.context.decode(this.#context.address, this.#batch.fill({ ...input, tokens }));
+    switch (result) {
+      case DECODE_RESULT.done:
+        for (const sequence of input.sequences) this.#ledger.append(sequence);
+        return { kind: 'logits', rows: this.#logits.rows(plan.outputs) };
+      case DECODE_RESULT.noRoom:
+        this.#forgetStep(plan.sequences);
+        return { kind: 'no_room' };
+      case DECODE_RESULT.aborted:
+        this.#forgetStep(plan.sequences);
+        return { kind: 'aborted' };
+      default:
+        this.#forgetStep(plan.sequences);
+        throw new ShoalError(
+          'engine_error',
+          `llama.cpp could not compute a step of ${tokens.length} rows (code ${result}).${this.canTruncate ? '' : ' The state of its sequences is lost.'}`,
+        );
+    }
+  }
+
+  copyPrefix(from: number, to: number, length: number): void {
+    this.#requireOpen();
+    checkSequence(from, this.capacity);
+    checkSequence(to, this.capacity);
+    checkLength(length, from, this.#ledger);
+    if (!this.canTruncate) throw wrong(`a prefix of "${this.shape.architecture}" cannot be copied`);
+    if (this.#ledger.length(to) !== 0) throw wrong(`sequence ${to} is not empty`);
+    if (from === to || length === 0) return;
+    this.#native.memory.copy(this.#context.memory, from, to, 0, length);
+    this.#ledger.share(from, to, length);
+  }
+
+  truncate(sequence: number, length: number): boolean {
+    this.#requireOpen();
+    checkSequence(sequence, this.capacity);
+    checkLength(length, sequence, this.#ledger);
+    if (length === this.#ledger.length(sequence)) return true;
+    if (length > 0 && !this.canTruncate) return false;
+    if (!this.#native.memory.remove(this.#context.memory, sequence, length, -1)) return false;
+    this.#ledger.truncate(sequence, length);
+    return true;
+  }
+
+  /** Calls `listener` when the engine is closed, before anything is freed. */
+  onClose(listener: () => void): void {
+    this.#closeListeners.push(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const listener of this.#closeListeners) listener();
+    this.#context.free();
+    this.#native.model.free(this.#model);
+    this.#batch.free();
+  }
+
+  /** After a step that did not succeed: what it may have left in the cache is removed. */
+  #forgetStep(sequences: readonly number[]): void {
+    for (const sequence of sequences) {
+      const kept = this.canTruncate ? this.#ledger.length(sequence) : 0;
+      this.#native.memory.remove(this.#context.memory, sequence, kept, -1);
+      this.#ledger.truncate(sequence, kept);
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new ShoalError('engine_error', 'The engine is closed.');
+  }
+}
+
+/** Architectures whose cache of attention holds summaries of positions, which cannot be taken back one by one. */
+const SUMMARISING: ReadonlySet<string> = new Set(['deepseek4']);
+
+function canTruncate(native: Native, model: Address): boolean {
+  if (native.model.isRecurrent(model) || native.model.isHybrid(model)) return false;
+  return !SUMMARISING.has(metadata(native, model, 'general.architecture') ?? '');
+}
+
+function backendNames(native: Native, gpuLayers: number): string[] {
+  return native.devices.filter((device) => !device.isGpu || gpuLayers > 0).map((device) => device.name);
+}
