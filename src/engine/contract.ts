@@ -97,8 +97,8 @@ export interface EngineOptions {
   readonly threads: number;
   /** How long idle compute threads spin before they sleep: 0 (never) to 100. @default 50 */
   readonly polling?: number;
-  /** Numbers of the KV cache; f32 is for tests of the arithmetic. @default f16 */
-  readonly cacheType?: 'f16' | 'f32';
+  /** KV cache of f32 and plain attention: for tests of the arithmetic. @default false: f16 and flash attention */
+  readonly exactAttention?: boolean;
   /** Layers to put on the GPU, when there is a backend for one. @default 0 */
   readonly gpuLayers?: number;
   /** @default all */

@@ -2,8 +2,9 @@
  * An independent forward pass in double precision: the whole sequence from scratch, no cache, no batching. Written
  * from the papers' formulas, to compare the engine with.
  */
-import type { WritableTensor } from '../../src/models/gguf/writer.js';
+
 import { TINY_EPSILON, type TinyModelShape } from '../../src/engine/selfTest/tinyModel.js';
+import type { WritableTensor } from '../../src/models/gguf/writer.js';
 
 /** `[positions][vocabulary]` logits after each token. */
 export function referenceLogits(
@@ -23,7 +24,9 @@ export function referenceLogits(
   };
   const { hiddenSize, headSize, heads, kvHeads } = shape;
   const embedding = weight('token_embd.weight');
-  let rows: Float64Array[] = tokens.map((token) => embedding.slice(token * hiddenSize, (token + 1) * hiddenSize));
+  let rows: Float64Array[] = tokens.map((token) =>
+    embedding.slice(token * hiddenSize, (token + 1) * hiddenSize),
+  );
 
   for (let layer = 0; layer < shape.layers; layer += 1) {
     const block = `blk.${layer}`;
@@ -51,7 +54,8 @@ export function referenceLogits(
         for (const [earlier, share] of shares.entries()) {
           const value = values[earlier]?.[shared] as Float64Array;
           for (let i = 0; i < headSize; i += 1) {
-            attended[head * headSize + i] = (attended[head * headSize + i] as number) + share * (value[i] as number);
+            attended[head * headSize + i] =
+              (attended[head * headSize + i] as number) + share * (value[i] as number);
           }
         }
       }
@@ -61,7 +65,13 @@ export function referenceLogits(
       const x = rmsNorm(row, weight(`${block}.ffn_norm.weight`));
       const gate = linear(`${block}.ffn_gate`, x).map((value) => value / (1 + Math.exp(-value)));
       const up = linear(`${block}.ffn_up`, x);
-      return add(row, linear(`${block}.ffn_down`, gate.map((value, i) => value * (up[i] as number))));
+      return add(
+        row,
+        linear(
+          `${block}.ffn_down`,
+          gate.map((value, i) => value * (up[i] as number)),
+        ),
+      );
     });
   }
   const head = weights.get('output.weight') ?? embedding;
@@ -96,7 +106,9 @@ function rmsNorm(x: Float64Array, weight: Float64Array): Float64Array {
 }
 
 function splitHeads(x: Float64Array, headSize: number): Float64Array[] {
-  return Array.from({ length: x.length / headSize }, (_, head) => x.slice(head * headSize, (head + 1) * headSize));
+  return Array.from({ length: x.length / headSize }, (_, head) =>
+    x.slice(head * headSize, (head + 1) * headSize),
+  );
 }
 
 function softmax(scores: readonly number[]): number[] {

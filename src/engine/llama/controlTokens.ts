@@ -17,7 +17,10 @@ export interface ControlToken {
 export type PromptPart = string | ControlToken;
 
 /** @param controls longest text first: where two overlap, the longer one is meant */
-export function splitAtControls(segments: readonly PromptSegment[], controls: readonly ControlToken[]): PromptPart[] {
+export function splitAtControls(
+  segments: readonly PromptSegment[],
+  controls: readonly ControlToken[],
+): PromptPart[] {
   const parts: PromptPart[] = [];
   let text = '';
   let stripNext = false;

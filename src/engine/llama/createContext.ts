@@ -4,7 +4,7 @@ import type { EngineCapacity, EngineOptions } from '../contract.js';
 import type { Address } from './binding/declarations.js';
 import type { Native } from './binding/native.js';
 import { MAXIMUM_SEQUENCES } from './binding/pins.js';
-import { type ContextParameters, FLASH_ATTENTION_AUTO, GGML_TYPE_F16, GGML_TYPE_F32 } from './binding/structs.js';
+import { type ContextParameters, FLASH_ATTENTION, GGML_TYPE_F16, GGML_TYPE_F32 } from './binding/structs.js';
 import { measureGrowth } from './memoryMeter.js';
 import { leaseThreadPool } from './sharedThreadPool.js';
 
@@ -33,7 +33,9 @@ export function createContext(
 ): LlamaContext {
   checkSizes(options);
   const outputRows = Math.min(options.outputRows ?? options.sequences, options.batchRows);
-  const cacheType = options.cacheType === 'f32' ? GGML_TYPE_F32 : GGML_TYPE_F16;
+  // Flash attention rounds an f32 cache to f16 again.
+  const exact = options.exactAttention === true;
+  const cacheType = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
   const parameters: ContextParameters = {
     ...native.context.defaultParameters(),
     n_ctx: options.cells,
@@ -44,7 +46,7 @@ export function createContext(
     n_outputs_max: outputRows,
     n_threads: options.threads,
     n_threads_batch: options.threads,
-    flash_attn_type: FLASH_ATTENTION_AUTO,
+    flash_attn_type: exact ? FLASH_ATTENTION.off : FLASH_ATTENTION.auto,
     type_k: cacheType,
     type_v: cacheType,
     abort_callback: abortFlag === null ? 0 : native.plain.isByteSet,
@@ -68,7 +70,10 @@ export function createContext(
   const memory = native.memory.of(address);
   if (memory === 0) {
     native.context.free(address);
-    throw new ShoalError('model_unsupported', 'This model keeps no memory of what it has read: it is an encoder.');
+    throw new ShoalError(
+      'model_unsupported',
+      'This model keeps no memory of what it has read: it is an encoder.',
+    );
   }
   const pool = leaseThreadPool(native, options.threads, options.polling ?? DEFAULT_POLLING);
   if (pool !== null) native.context.attachThreadPool(address, pool.address, pool.address);
@@ -100,7 +105,9 @@ function checkSizes(options: EngineOptions): void {
   ];
   for (const [name, value, maximum] of ranges) {
     if (Number.isInteger(value) && value >= 1 && value <= maximum) continue;
-    throw new ShoalError('invalid_request', `${name} is ${value}, and must be from 1 to ${maximum}.`, { param: name });
+    throw new ShoalError('invalid_request', `${name} is ${value}, and must be from 1 to ${maximum}.`, {
+      param: name,
+    });
   }
 }
 

@@ -8,7 +8,14 @@
  *   not interrupted within a step, and lose the whole sequence when a step fails.
  */
 import { ShoalError } from '../../shared/errors.js';
-import type { Engine, EngineCapacity, EngineOptions, ShardShape, StepInput, StepResult } from '../contract.js';
+import type {
+  Engine,
+  EngineCapacity,
+  EngineOptions,
+  ShardShape,
+  StepInput,
+  StepResult,
+} from '../contract.js';
 import { DECODE_RESULT } from './binding/context.js';
 import type { Address } from './binding/declarations.js';
 import type { Native } from './binding/native.js';

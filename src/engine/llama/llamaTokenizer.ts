@@ -89,10 +89,19 @@ export class LlamaTokenizer implements Tokenizer {
     // A token has at least one byte, but for what the vocabulary puts in front of the text.
     const tokens = new Int32Array(bytes.length + 2);
     const tokenize = (into: Int32Array): number =>
-      this.#native.vocabulary.tokenize(this.#vocabulary, bytes, bytes.length, into, into.length, false, false);
+      this.#native.vocabulary.tokenize(
+        this.#vocabulary,
+        bytes,
+        bytes.length,
+        into,
+        into.length,
+        false,
+        false,
+      );
     const count = tokenize(tokens);
     if (count >= 0) return tokens.subarray(0, count);
-    if (count === INT32_MINIMUM) throw new ShoalError('context_length_exceeded', 'The text is too long to be cut into tokens.');
+    if (count === INT32_MINIMUM)
+      throw new ShoalError('context_length_exceeded', 'The text is too long to be cut into tokens.');
     const larger = new Int32Array(-count);
     return larger.subarray(0, tokenize(larger));
   }
@@ -125,7 +134,10 @@ export class LlamaTokenizer implements Tokenizer {
   #requireToken(token: number): void {
     this.#requireOpen();
     if (Number.isInteger(token) && token >= 0 && token < this.vocabularySize) return;
-    throw new ShoalError('invalid_request', `Token ${token} is outside of the vocabulary of ${this.vocabularySize}.`);
+    throw new ShoalError(
+      'invalid_request',
+      `Token ${token} is outside of the vocabulary of ${this.vocabularySize}.`,
+    );
   }
 
   #requireOpen(): void {

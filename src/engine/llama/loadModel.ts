@@ -41,7 +41,8 @@ export function loadModel(native: Native, options: LoadOptions): Address {
         native.model.loadFromFile(options.path, { ...parameters, progress_callback: callback }),
       ),
     );
-    if (model === 0) throw cancelled ? new ShoalError('cancelled', 'Loading was cancelled.') : failure(options.path, lines);
+    if (model === 0)
+      throw cancelled ? new ShoalError('cancelled', 'Loading was cancelled.') : failure(options.path, lines);
     return model;
   } finally {
     noDevices.free();
@@ -52,7 +53,10 @@ function failure(path: string, lines: readonly string[]): ShoalError {
   const log = lines.join('\n');
   const unknown = /unknown model architecture: '([^']*)'/.exec(log)?.[1];
   if (unknown !== undefined) {
-    return new ShoalError('model_unsupported', `${path}: the engine does not know the architecture "${unknown}".`);
+    return new ShoalError(
+      'model_unsupported',
+      `${path}: the engine does not know the architecture "${unknown}".`,
+    );
   }
   const quote = lines.length === 0 ? 'the engine gave no reason' : `the engine's last lines are:\n${log}`;
   return new ShoalError('model_load_failed', `${path} could not be loaded; ${quote}`);

@@ -40,7 +40,9 @@ export function checkStep(
     checkSequence(sequence, capacity);
     const expected = next.get(sequence) ?? ledger.length(sequence);
     if (position !== expected) {
-      throw wrong(`row ${row}: position ${position} of sequence ${sequence}, but the next one is ${expected}`);
+      throw wrong(
+        `row ${row}: position ${position} of sequence ${sequence}, but the next one is ${expected}`,
+      );
     }
     next.set(sequence, expected + 1);
     if (outputs[row] !== 0) outputRows += 1;

@@ -10,7 +10,7 @@ const MERGED = 'th';
 const TOKEN_TYPE = { normal: 1, control: 3, unused: 5 } as const;
 
 const TEMPLATE =
-  "{% for message in messages %}<|turn|>{{ message.role }}\n{{ message.content }}<|end_turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}";
+  '{% for message in messages %}<|turn|>{{ message.role }}\n{{ message.content }}<|end_turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}';
 
 /** Metadata of a byte-level BPE vocabulary; what is left of `size` is filled with unused tokens. */
 export function byteVocabulary(size: number): [string, WritableMetadata][] {

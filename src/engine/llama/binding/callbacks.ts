@@ -20,7 +20,9 @@ export interface PlainCallbacks {
 }
 
 export function plainCallbacks(libraries: Libraries): PlainCallbacks {
-  const moveMemory = libraries.c.func('intptr_t memmove(const void* target, const void* source, size_t bytes)');
+  const moveMemory = libraries.c.func(
+    'intptr_t memmove(const void* target, const void* source, size_t bytes)',
+  );
   return {
     isByteSet: symbol(libraries.c, 'strlen'),
     doNothing: symbol(libraries.llama, 'llama_max_devices'),

@@ -23,7 +23,9 @@ export function logFunctions(declarations: Declarations, llama: LibraryHandle) {
   const c = declarations.of(llama);
   return {
     /** Also sets ggml's log. */
-    set: c<(callback: Address, data: Address) => void>('void llama_log_set(intptr_t callback, intptr_t data)'),
+    set: c<(callback: Address, data: Address) => void>(
+      'void llama_log_set(intptr_t callback, intptr_t data)',
+    ),
   };
 }
 

@@ -82,7 +82,7 @@ export const GGML_TYPE_F32 = 0;
 export const GGML_TYPE_F16 = 1;
 
 /** `enum llama_flash_attn_type` */
-export const FLASH_ATTENTION_AUTO = -1;
+export const FLASH_ATTENTION = { auto: -1, off: 0 } as const;
 
 const MODEL_PARAMETERS = {
   devices: 'intptr_t',
