@@ -47,6 +47,12 @@ export const LIMITS = {
   apiConnections: 4_096,
   /** One part of a request's path, such as a model or a command id. */
   pathSegmentCharacters: 512,
+  /** A model file's chat template, and the prompt that it may render to. */
+  templateCharacters: 256 * 1024,
+  renderedPromptCharacters: 16 * 1024 * 1024,
+  /** Expressions that rendering one prompt may evaluate (long texts count more), and elements of one list in it. */
+  templateSteps: 10_000_000,
+  templateListElements: 1_000_000,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -85,6 +91,8 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** Rendering one prompt with the model's chat template. */
+  templateRenderMs: 5_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
