@@ -1,0 +1,128 @@
+/**
+ * The engine's sequence slots. A slot is free, runs a request, or keeps the cells of a sequence that has ended
+ * for prompts that begin alike: the prefix cache, dropped oldest use first whenever its slots or cells are needed.
+ * All changes of cells go through here, so that the ledger stays equal to the engine.
+ */
+import type { Engine } from '../../engine/contract.js';
+import { CellLedger } from './cellLedger.js';
+
+export interface PrefixMatch {
+  readonly slot: number;
+  readonly length: number;
+}
+
+export class Slots {
+  readonly ledger: CellLedger;
+  readonly #engine: Engine;
+  readonly #cacheEntries: number;
+  readonly #free: number[];
+  /** Tokens of each slot in use, as many as the ledger has cells; the array may be longer. */
+  readonly #tokens = new Map<number, Int32Array>();
+  /** Slots of the prefix cache, least recently used first. */
+  readonly #cached = new Set<number>();
+
+  constructor(engine: Engine, cacheEntries: number) {
+    this.#engine = engine;
+    this.#cacheEntries = engine.canTruncate ? cacheEntries : 0;
+    this.ledger = new CellLedger(engine.capacity.sequences, engine.capacity.cells);
+    this.#free = Array.from({ length: engine.capacity.sequences }, (_, slot) => slot).reverse();
+  }
+
+  /** Can a sequence take over a part of another one's cells? */
+  get canShare(): boolean {
+    return this.#engine.canTruncate;
+  }
+
+  /** An empty slot for a sequence whose tokens will stand in `tokens`. The caller keeps within the slots that exist. */
+  acquire(tokens: Int32Array): number {
+    if (this.#free.length === 0) this.#dropOldest();
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new Error('every slot runs a request');
+    this.#tokens.set(slot, tokens);
+    this.ledger.pin(slot);
+    return slot;
+  }
+
+  /** Ends a sequence's use of its slot. @param keep may its cells serve later prompts? */
+  release(slot: number, keep: boolean): void {
+    const length = this.ledger.length(slot);
+    const tokens = this.#tokens.get(slot)!.slice(0, length);
+    if (!keep || length === 0 || this.#cacheEntries === 0 || this.#isCovered(tokens)) {
+      this.#clear(slot);
+      this.ledger.unpin(slot);
+      return;
+    }
+    this.ledger.unpin(slot);
+    this.#tokens.set(slot, tokens);
+    for (const other of this.#cached) {
+      if (this.#sharedLength(other, tokens) === this.ledger.length(other)) this.#drop(other);
+    }
+    this.#cached.add(slot);
+    while (this.#cached.size > this.#cacheEntries) this.#dropOldest();
+  }
+
+  /** Drops entries of the prefix cache until `cells` are free, or none is left. */
+  makeRoom(cells: number): void {
+    while (this.ledger.freeCells < cells && this.#cached.size > 0) this.#dropOldest();
+  }
+
+  dropCache(): void {
+    while (this.#cached.size > 0) this.#dropOldest();
+  }
+
+  /** The slot, running or cached, that has the most of the prompt; at least one token is left to compute. */
+  bestMatch(prompt: Int32Array): PrefixMatch | null {
+    if (!this.#engine.canTruncate) return null;
+    let best: PrefixMatch | null = null;
+    for (const slot of this.#tokens.keys()) {
+      const length = Math.min(this.#sharedLength(slot, prompt), prompt.length - 1);
+      if (length > (best?.length ?? 0)) best = { slot, length };
+    }
+    return best;
+  }
+
+  copyPrefix(from: number, to: number, length: number): void {
+    this.#engine.copyPrefix(from, to, length);
+    this.ledger.copyPrefix(from, to, length);
+    if (this.#cached.delete(from)) this.#cached.add(from);
+  }
+
+  #isCovered(tokens: Int32Array): boolean {
+    for (const slot of this.#cached) {
+      if (this.#sharedLength(slot, tokens) < tokens.length) continue;
+      this.#cached.delete(slot);
+      this.#cached.add(slot);
+      return true;
+    }
+    return false;
+  }
+
+  #sharedLength(slot: number, tokens: Int32Array): number {
+    return sharedPrefixLength(this.#tokens.get(slot)!, tokens, this.ledger.length(slot));
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#cached;
+    if (oldest !== undefined) this.#drop(oldest);
+  }
+
+  #drop(slot: number): void {
+    this.#cached.delete(slot);
+    this.#clear(slot);
+  }
+
+  #clear(slot: number): void {
+    if (!this.#engine.truncate(slot, 0)) throw new Error(`the engine could not empty sequence ${slot}`);
+    this.ledger.clear(slot);
+    this.#tokens.delete(slot);
+    this.#free.push(slot);
+  }
+}
+
+/** How many tokens two lists have in common from the start, at most `limit`. */
+export function sharedPrefixLength(left: Int32Array, right: Int32Array, limit: number): number {
+  const most = Math.min(left.length, right.length, limit);
+  let length = 0;
+  while (length < most && left[length] === right[length]) length += 1;
+  return length;
+}
