@@ -1,7 +1,7 @@
 /** What the API needs from the rest of the node. `cli/node.ts` plugs the real parts in. */
 
 import type { ModelListing } from '../models/listing.js';
-import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
+import type { GenerationEvent, GenerationRequest, GenerationStats } from '../shared/generation.js';
 import type { CommandId, InstanceId, NodeId } from '../shared/ids.js';
 
 /** An accepted request, served by an instance. */
@@ -34,11 +34,17 @@ export interface NodeView {
   metrics(): Promise<string>;
 }
 
-/** Told once for each HTTP request that ends; for metrics. */
+/** Told how requests went; for metrics. */
 export interface RequestObserver {
+  /**
+   * Once for each HTTP request that ends. `route` is the pattern, or `unmatched`. A stream that fails after its
+   * first byte is told with the status of its fault, a client that left with 499.
+   */
   requestEnded(request: {
     readonly route: string;
     readonly status: number;
     readonly durationMs: number;
   }): void;
+  /** Once for each generation that ended with `finished`. */
+  generationFinished?(stats: GenerationStats): void;
 }

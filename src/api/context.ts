@@ -1,0 +1,20 @@
+/** What every room of the API works with. */
+import type { FastifyBaseLogger } from 'fastify';
+import type { Lifetimes } from './http/lifetime.js';
+import type { GenerationService, NodeView, RequestObserver } from './ports.js';
+
+/** The parts that the composition root plugs in. */
+export interface ApiComponents {
+  readonly generations: GenerationService;
+  readonly view: NodeView;
+  readonly observer: RequestObserver;
+  readonly log: FastifyBaseLogger;
+}
+
+export interface ApiContext extends ApiComponents {
+  readonly lifetimes: Lifetimes;
+  readonly keepAliveMs: number;
+  readonly deadlineGraceMs: number;
+  /** Version of the product, for `/openapi.json` and `system_fingerprint`. */
+  readonly version: string;
+}

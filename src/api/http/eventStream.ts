@@ -1,0 +1,94 @@
+/**
+ * A server-sent event stream on a hijacked reply. Status and headers go out with the first text, or with the first
+ * keep-alive when nothing came before; texts of one tick leave in one write; what the client does not read is
+ * bounded; an ended stream that is not read is cut after a while.
+ */
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
+
+export interface EventStreamOptions {
+  /** Longest silence, in milliseconds; a comment is sent before it is over. */
+  readonly keepAliveMs: number;
+  /** Unread bytes after which `onOverflow` is called. */
+  readonly bufferBytes: number;
+  /** Time to read what is left of an ended stream, in milliseconds. */
+  readonly lingerMs: number;
+  readonly onOverflow: () => void;
+}
+
+const KEEP_ALIVE_COMMENT = ': keep-alive\n\n';
+const OK = 200;
+/** Two quiet ticks of half the time each are the longest silence; no clock is read for a token. */
+const TICKS_PER_KEEP_ALIVE = 2;
+
+export class EventStream {
+  readonly #reply: FastifyReply;
+  readonly #response: ServerResponse;
+  readonly #options: EventStreamOptions;
+  readonly #keepAlive: NodeJS.Timeout;
+  #opened = false;
+  #ended = false;
+  #quietTicks = 0;
+  #pending = '';
+
+  constructor(reply: FastifyReply, options: EventStreamOptions) {
+    this.#reply = reply;
+    this.#response = reply.raw;
+    this.#options = options;
+    this.#keepAlive = setInterval(() => this.#tick(), options.keepAliveMs / TICKS_PER_KEEP_ALIVE);
+  }
+
+  /** Have status and headers been sent? From then on an error can only be an event of the stream. */
+  get opened(): boolean {
+    return this.#opened;
+  }
+
+  /** Appends whole events in wire form. */
+  write(text: string): void {
+    if (this.#ended || this.#response.destroyed) return;
+    this.#open();
+    this.#quietTicks = 0;
+    if (this.#pending === '') process.nextTick(() => this.#flush());
+    this.#pending += text;
+  }
+
+  /** Sends what is pending and ends the response. Without any text before, nothing is sent. Harmless when repeated. */
+  end(): void {
+    clearInterval(this.#keepAlive);
+    if (this.#ended) return;
+    this.#flush();
+    this.#ended = true;
+    if (!this.#opened || this.#response.destroyed) return;
+    const cut = setTimeout(() => this.#response.destroy(), this.#options.lingerMs);
+    cut.unref();
+    this.#response.once('close', () => clearTimeout(cut));
+    this.#response.end();
+  }
+
+  #open(): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#reply.hijack();
+    this.#response.writeHead(OK, {
+      ...(this.#reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+      'x-accel-buffering': 'no',
+    });
+    // A write that races with a closing connection; the close itself ends the request.
+    this.#response.on('error', (error) => this.#reply.log.debug({ err: error }, 'stream write failed'));
+  }
+
+  #flush(): void {
+    if (this.#pending === '' || this.#ended || this.#response.destroyed) return;
+    const text = this.#pending;
+    this.#pending = '';
+    this.#response.write(text);
+    if (this.#response.writableLength > this.#options.bufferBytes) this.#options.onOverflow();
+  }
+
+  #tick(): void {
+    this.#quietTicks += 1;
+    if (this.#quietTicks >= TICKS_PER_KEEP_ALIVE) this.write(KEEP_ALIVE_COMMENT);
+  }
+}

@@ -1,0 +1,119 @@
+/** Malformed HTTP, malformed JSON, wrong paths: all coded, none of them a bug. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, before, test } from 'node:test';
+import { LIMITS } from '../../shared/limits.js';
+import { chatBody, post, startTestApi, type TestApi } from '../testing/testApi.js';
+
+let api: TestApi;
+before(async () => {
+  api = await startTestApi({ api: { bodyLimitBytes: 1024 * 1024 } });
+});
+after(() => api.close());
+
+interface ErrorAnswer {
+  readonly error: {
+    readonly code: string;
+    readonly param: string | null;
+    readonly message: string;
+    readonly type: string;
+  };
+}
+
+async function refusal(path: string, body: unknown, headers: Record<string, string> = {}) {
+  const response = await post(api, path, body, headers);
+  const { error } = (await response.json()) as ErrorAnswer;
+  return { status: response.status, ...error };
+}
+
+test('unknown paths are 404, known paths with another method are 405 with Allow', async () => {
+  const missing = await fetch(`${api.url}/v2/nothing`);
+  assert.equal(missing.status, 404);
+  assert.equal(((await missing.json()) as ErrorAnswer).error.code, 'not_found');
+  for (const [method, path, allow] of [
+    ['GET', '/v1/chat/completions', 'POST'],
+    ['DELETE', '/v1/models', 'GET, HEAD'],
+    ['PUT', '/state/nodes/n1', 'GET, HEAD'],
+    ['GET', '/v1/cancel/chatcmpl-1', 'POST'],
+  ]) {
+    const response = await fetch(api.url + path, { method: method! });
+    assert.equal(response.status, 405, path);
+    assert.equal(response.headers.get('allow'), allow);
+    assert.equal(((await response.json()) as ErrorAnswer).error.code, 'method_not_allowed');
+  }
+});
+
+test('malformed bodies are coded: JSON, type, size, prototype pollution', async () => {
+  const path = '/v1/chat/completions';
+  assert.equal((await refusal(path, '{"model":')).code, 'invalid_request');
+  assert.equal((await refusal(path, '')).code, 'invalid_request');
+  assert.equal((await refusal(path, 'null')).code, 'invalid_request');
+  assert.equal((await refusal(path, '[]')).code, 'invalid_request');
+  assert.equal((await refusal(path, 'model=tiny', { 'content-type': 'text/plain' })).status, 415);
+  assert.equal(
+    (await refusal(path, 'model=tiny', { 'content-type': 'application/x-www-form-urlencoded' })).code,
+    'unsupported_media_type',
+  );
+  const large = await refusal(path, chatBody('tiny', { user: 'x'.repeat(1024 * 1024) }));
+  assert.equal(large.status, 413);
+  assert.equal(large.code, 'request_too_large');
+  for (const poison of ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}']) {
+    assert.equal((await refusal(path, poison)).code, 'invalid_request');
+  }
+  assert.equal(({} as { polluted?: number }).polluted, undefined);
+});
+
+test('deep, wide and repetitive bodies are refused before they cost anything', async () => {
+  const path = '/v1/chat/completions';
+  const deep = '['.repeat(500_000);
+  assert.equal((await refusal(path, `{"x":${deep}${']'.repeat(500_000)}}`)).status, 413);
+  const nested = '['.repeat(LIMITS.jsonDepth + 1) + ']'.repeat(LIMITS.jsonDepth + 1);
+  assert.match((await refusal(path, `{"x":${nested}}`)).message, /nested deeper/);
+  const wide = `{${Array.from({ length: LIMITS.jsonMembers + 1 }, (_, index) => `"k${index}":1`).join(',')}}`;
+  assert.match((await refusal(path, wide)).message, /members/);
+  const many = `{"messages":[${Array.from({ length: LIMITS.jsonContainers + 1 }, () => '{}').join(',')}]}`;
+  assert.match((await refusal(path, many)).message, /objects and arrays/);
+  const messages = Array.from({ length: LIMITS.messagesPerRequest + 1 }, () => ({
+    role: 'user',
+    content: '',
+  }));
+  assert.equal((await refusal(path, { model: 'tiny', messages })).param, 'messages');
+  const prompt = Array.from({ length: 100_000 }, () => '?');
+  assert.equal((await refusal('/v1/completions', { model: 'tiny', prompt })).param, 'prompt');
+});
+
+test('bytes that are not HTTP get a coded answer and the connection ends', async () => {
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(api.port, '127.0.0.1', () => socket.write('SSH-2.0-scanner\r\n\r\n'));
+    let text = '';
+    socket.on('data', (data) => {
+      text += data;
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+  assert.match(answer, /^HTTP\/1\.1 400 /);
+  assert.match(answer, /"code":"invalid_request"/);
+});
+
+test('odd paths are coded errors', async () => {
+  for (const path of [
+    '/%',
+    '/v1/models/%zz',
+    `/state/${'a'.repeat(5000)}`,
+    '/v1/models/..%2f..%2fetc',
+    '/state/__proto__',
+    '/state/constructor',
+  ]) {
+    const response = await fetch(api.url + path);
+    assert.ok(response.status === 400 || response.status === 404, `${path}: ${response.status}`);
+    const { error } = (await response.json()) as ErrorAnswer;
+    assert.ok(error.code === 'invalid_request' || error.code.endsWith('not_found'), error.code);
+  }
+});
+
+test('HEAD is answered where GET is, without a body', async () => {
+  const response = await fetch(`${api.url}/health`, { method: 'HEAD' });
+  assert.equal(response.status, 200);
+  assert.equal(await response.text(), '');
+});

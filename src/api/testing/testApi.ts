@@ -1,0 +1,144 @@
+/** An API server on a loopback port, over in-memory parts, for tests. */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import type { ModelListing } from '../../models/listing.js';
+import type { GenerationStats } from '../../shared/generation.js';
+import type { ModelId, NodeId } from '../../shared/ids.js';
+import type { NodeView } from '../ports.js';
+import { type ApiOptions, createApiServer } from '../server.js';
+import { type Behaviour, InMemoryGenerations } from './inMemoryGenerations.js';
+
+export interface TestApi {
+  readonly app: FastifyInstance;
+  readonly url: string;
+  readonly port: number;
+  readonly generations: InMemoryGenerations;
+  /** What the observer was told. */
+  readonly ended: { route: string; status: number; durationMs: number }[];
+  readonly finished: GenerationStats[];
+  /** Log lines, parsed. */
+  readonly log: Record<string, unknown>[];
+  /** May be changed by a test. */
+  notReady: string | null;
+  close(): Promise<void>;
+}
+
+const LISTING: ModelListing = {
+  modelId: 'tiny' as ModelId,
+  path: 'tiny.gguf',
+  embedded: true,
+  fileBytes: 9_000_000,
+  architecture: 'llama',
+  quantisation: 'Q8_0',
+  parameters: 7_000_000,
+  layers: 8,
+  contextTokens: 4096,
+  memory: { weightsBytes: 1, cacheBytes: 2, overheadBytes: 3, totalBytes: 6 },
+  license: 'MIT',
+  refusal: null,
+  created: 1_760_000_000,
+};
+
+/** What `GET /state` shows in tests. Its ids hold separators on purpose. */
+export const TEST_STATE = {
+  index: 7,
+  nodes: { n1: { node_id: 'n1', memory: { total_bytes: 64, available_bytes: 32 }, addresses: ['a', 'b'] } },
+  model_cards: { 'owner/qwen2.5': { layers: 8 } },
+};
+
+export interface TestApiOptions {
+  readonly models?: Readonly<Record<string, Behaviour>>;
+  readonly capacity?: number;
+  readonly api?: Partial<ApiOptions>;
+}
+
+/** Starts it. The model `tiny` speaks; others behave as `models` says. Close it in the test's `finally` or `after`. */
+export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const generations = new InMemoryGenerations(
+    { tiny: { kind: 'speaks' }, ...options.models },
+    options.capacity,
+  );
+  const ended: TestApi['ended'] = [];
+  const finished: GenerationStats[] = [];
+  const log: Record<string, unknown>[] = [];
+  const view: NodeView = {
+    nodeId: 'n1' as NodeId,
+    state: () => TEST_STATE,
+    notReadyReason: () => api.notReady,
+    models: async () => [LISTING, { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' }],
+    metrics: async () => 'shoal_up 1\n',
+  };
+  const app = createApiServer(
+    {
+      generations,
+      view,
+      observer: {
+        requestEnded: (request) => ended.push(request),
+        generationFinished: (stats) => finished.push(stats),
+      },
+      log: pino({ level: 'debug' }, { write: (line: string) => log.push(JSON.parse(line)) }),
+    },
+    { host: '127.0.0.1', drainMs: 0, ...options.api },
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const api: TestApi = {
+    app,
+    url: `http://127.0.0.1:${port}`,
+    port,
+    generations,
+    ended,
+    finished,
+    log,
+    notReady: null,
+    close: () => app.close(),
+  };
+  return api;
+}
+
+/** A chat request body for `model`. */
+export function chatBody(
+  model: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  return { model, messages: [{ role: 'user', content: 'Tell me about the sea' }], ...more };
+}
+
+/** Sends a JSON body. */
+export function post(
+  api: TestApi,
+  path: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return fetch(api.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    // No test request may wait longer.
+    signal: AbortSignal.timeout(10_000),
+  });
+}
+
+/** The `data:` payloads of a stream, without `[DONE]`, which must be the last one. */
+export function streamData(text: string): unknown[] {
+  const payloads = text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: '))
+    .map((event) => event.slice('data: '.length));
+  if (payloads.pop() !== '[DONE]') throw new Error(`the stream does not end with [DONE]: ${text}`);
+  return payloads.map((payload) => JSON.parse(payload));
+}
+
+const POLL_MS = 5;
+const PATIENCE_POLLS = 1_000;
+
+/** Waits until something holds that another part brings about; bounded. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  for (let poll = 0; poll < PATIENCE_POLLS; poll += 1) {
+    if (holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Error('it did not come to pass');
+}
