@@ -1,4 +1,5 @@
 /** Loads a model file, or only its vocabulary, into native memory. */
+import { readGguf } from '../../models/gguf/reader.js';
 import { ShoalError } from '../../shared/errors.js';
 import type { LoadProgress } from '../contract.js';
 import { withProgressCallback } from './binding/callbacks.js';
@@ -6,6 +7,7 @@ import type { Address } from './binding/declarations.js';
 import type { Native } from './binding/native.js';
 import { allocate } from './binding/nativeMemory.js';
 import type { ModelParameters } from './binding/structs.js';
+import { checkModelFile } from './checkModelFile.js';
 
 export interface LoadOptions {
   readonly path: string;
@@ -23,6 +25,7 @@ const BYTES_OF_NULL_POINTER = 8;
  *   `onProgress` returned false, else `model_load_failed` with the last lines of llama.cpp's log
  */
 export function loadModel(native: Native, options: LoadOptions): Address {
+  checkModelFile(readGguf(options.path), options.path);
   const noDevices = allocate(BYTES_OF_NULL_POINTER);
   const parameters: ModelParameters = {
     ...native.model.defaultParameters(),
