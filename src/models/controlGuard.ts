@@ -1,0 +1,138 @@
+/**
+ * Keeps control tokens out of user text. Before a template is rendered, a sentinel (a character that occurs nowhere
+ * in the input) is put into every control text within a user's string, and at each end of a string that could become
+ * one together with its surroundings. After rendering, a control text with a sentinel inside is the user's, and stays
+ * text; one without stands in the template itself.
+ *
+ * Letters match in either case, for templates that change it. A template that takes a user's string apart and puts it
+ * together differently could still build a control text; none that is known does.
+ */
+import { ShoalError } from '../shared/errors.js';
+import type { PromptSegment } from './tokenizer.js';
+
+/** Unicode's private-use area: characters that mean nothing to anybody. */
+const SENTINELS = { first: 0xe000, last: 0xf8ff } as const;
+
+/** A character that stands in none of these texts. */
+export function chooseSentinel(texts: readonly string[]): string {
+  for (let code = SENTINELS.first; code <= SENTINELS.last; code++) {
+    const sentinel = String.fromCharCode(code);
+    if (!texts.some((text) => text.includes(sentinel))) return sentinel;
+  }
+  throw new ShoalError(
+    'invalid_request',
+    'The messages use every private-use character of Unicode; one must be free.',
+    {
+      param: 'messages',
+    },
+  );
+}
+
+export class ControlGuard {
+  readonly #texts: ReadonlySet<string>;
+  readonly #folded: ReadonlySet<string>;
+  readonly #prefixes = new Set<string>();
+  readonly #suffixes = new Set<string>();
+  readonly #lengths: readonly number[];
+  /** The first characters of control texts, in either case. */
+  readonly #starts: RegExp | null;
+  readonly #maximumLength: number;
+
+  constructor(controlTexts: readonly string[]) {
+    const texts = controlTexts.filter((text) => text !== '');
+    this.#texts = new Set(texts);
+    this.#folded = new Set(texts.map(fold));
+    this.#lengths = [...new Set(texts.map((text) => text.length))].sort((a, b) => b - a);
+    this.#maximumLength = this.#lengths[0] ?? 0;
+    for (const text of this.#folded) {
+      for (let length = 1; length < text.length; length++) {
+        this.#prefixes.add(text.slice(0, length));
+        this.#suffixes.add(text.slice(length));
+      }
+    }
+    const starts = new Set([...this.#folded].map((text) => text[0]!));
+    const escaped = [...starts].map((start) => `\\u${start.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    this.#starts = escaped.length === 0 ? null : new RegExp(`[${escaped.join('')}]`, 'gi');
+  }
+
+  /** The user's text with the sentinel wherever a control text stands or could come about. */
+  protect(text: string, sentinel: string): string {
+    const cuts = new Set<number>();
+    for (const { start, end } of this.#matches(text, this.#folded, fold)) {
+      const inside = start + String.fromCodePoint(text.codePointAt(start)!).length;
+      cuts.add(inside < end ? inside : start).add(inside);
+    }
+    this.#addEdgeCuts(text, cuts);
+    if (cuts.size === 0) return text;
+    const positions = [...cuts].sort((a, b) => a - b);
+    return [0, ...positions].map((start, index) => text.slice(start, positions[index])).join(sentinel);
+  }
+
+  /** The rendered prompt without sentinels, in segments: the users' control texts as plain text. */
+  segments(rendered: string, sentinel: string): PromptSegment[] {
+    // A template may write strings as ASCII JSON, and so the sentinel as its escape.
+    const escaped = `\\u${sentinel.charCodeAt(0).toString(16)}`;
+    const pieces = rendered.replaceAll(escaped, sentinel).split(sentinel);
+    const text = pieces.join('');
+    const cuts = new Set<number>();
+    let position = 0;
+    for (const piece of pieces.slice(0, -1)) {
+      position += piece.length;
+      cuts.add(position);
+    }
+    const segments: PromptSegment[] = [];
+    let done = 0;
+    for (const match of cuts.size === 0 ? [] : this.#matches(text, this.#texts, (found) => found)) {
+      if (!isCut(match, cuts) || match.end <= done) continue;
+      const start = Math.max(match.start, done);
+      segments.push({ text: text.slice(done, start), control: true });
+      segments.push({ text: text.slice(start, match.end), control: false });
+      done = match.end;
+    }
+    segments.push({ text: text.slice(done), control: true });
+    return segments.filter((segment) => segment.text !== '');
+  }
+
+  /** Every place where a control text stands, also where they overlap, in order. */
+  *#matches(text: string, among: ReadonlySet<string>, normal: (text: string) => string): Generator<Range> {
+    if (this.#starts === null) return;
+    for (const { index: start } of text.matchAll(this.#starts)) {
+      for (const length of this.#lengths) {
+        if (start + length > text.length) continue;
+        if (among.has(normal(text.slice(start, start + length)))) yield { start, end: start + length };
+      }
+    }
+  }
+
+  /** White space at the ends is passed over: templates trim. */
+  #addEdgeCuts(text: string, cuts: Set<number>): void {
+    const core = text.trim();
+    if (core === '') return;
+    const start = text.indexOf(core);
+    const end = start + core.length;
+    const head = fold(core.slice(0, this.#maximumLength));
+    const tail = fold(core.slice(-this.#maximumLength));
+    for (let length = 1; length <= Math.min(this.#maximumLength, core.length); length++) {
+      if (this.#suffixes.has(head.slice(0, length))) cuts.add(start);
+      if (this.#prefixes.has(tail.slice(-length))) cuts.add(end);
+    }
+    if (core.length < this.#maximumLength && [...this.#folded].some((control) => control.includes(head))) {
+      cuts.add(start).add(end);
+    }
+  }
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+function fold(text: string): string {
+  return text.toLowerCase();
+}
+
+/** Has the control text a sentinel inside, or, when it is a single character, at both sides? */
+function isCut({ start, end }: Range, cuts: ReadonlySet<number>): boolean {
+  for (let position = start + 1; position < end; position++) if (cuts.has(position)) return true;
+  return end - start === 1 && cuts.has(start) && cuts.has(end);
+}
