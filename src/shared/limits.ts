@@ -51,7 +51,7 @@ export const LIMITS = {
   templateCharacters: 256 * 1024,
   renderedPromptCharacters: 16 * 1024 * 1024,
   /** Expressions that rendering one prompt may evaluate (long texts count more), and elements of one list in it. */
-  templateSteps: 10_000_000,
+  templateSteps: 4_000_000,
   templateListElements: 1_000_000,
 } as const;
 
@@ -79,6 +79,8 @@ export const TIMES = {
   stopCancelMs: 2_000,
   stopTermMs: 1_500,
   stopKillMs: 2_000,
+  /** A runner that must end gives its compute thread this long to leave the engine, then it kills itself. */
+  runnerExitMs: 1_000,
   /** SIGINT or SIGTERM to the node: requests in flight may end within this. */
   drainMs: 5_000,
   /** The API ends a request by itself this long after its deadline, when nobody else did. */
@@ -99,6 +101,10 @@ export const TIMES = {
 export const ENGINE = {
   /** Context of one sequence when neither user nor model says less. */
   contextTokens: 4_096,
+  /** Shortest context that a model is loaded with when memory is short and nothing was asked for. */
+  leastContextTokens: 512,
+  /** Full contexts that the KV cache of one instance holds at once, where memory allows. */
+  cacheContexts: 4,
   /** Sequences that one instance decodes side by side. */
   sequences: 16,
   /** Longest prefill chunk of one step: running streams wait at most for one of these. */
