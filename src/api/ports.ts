@@ -1,7 +1,7 @@
 /** What the API needs from the rest of the node. `cli/node.ts` plugs the real parts in. */
 
 import type { ModelListing } from '../models/listing.js';
-import type { GenerationEvent, GenerationRequest, GenerationStats } from '../shared/generation.js';
+import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import type { CommandId, InstanceId, NodeId } from '../shared/ids.js';
 
 /** An accepted request, served by an instance. */
@@ -34,10 +34,10 @@ export interface NodeView {
   metrics(): Promise<string>;
 }
 
-/** Told how requests went; for metrics. */
+/** Told once for each HTTP request that ends; for metrics. */
 export interface RequestObserver {
   /**
-   * Once for each HTTP request that ends. `route` is the pattern, or `unmatched`. A stream that fails after its
+   * `route` is the pattern, or `unmatched`. A stream that fails after its
    * first byte is told with the status of its fault, a client that left with 499.
    */
   requestEnded(request: {
@@ -45,6 +45,4 @@ export interface RequestObserver {
     readonly status: number;
     readonly durationMs: number;
   }): void;
-  /** Once for each generation that ended with `finished`. */
-  generationFinished?(stats: GenerationStats): void;
 }

@@ -90,12 +90,26 @@ export interface GenerationStats {
   readonly peakMemoryBytes: number;
 }
 
+/** The tags around reasoning at the beginning of a choice's text. */
+export interface ReasoningMarks {
+  readonly open: string;
+  readonly close: string;
+  /** The prompt has opened the reasoning already: the text begins within it. */
+  readonly isOpen: boolean;
+}
+
 /**
  * The answer as a stream: `started` (the prompt was accepted), any number of `delta`s, one `choice_finished` for
  * each choice, then exactly one of `finished` and `failed`.
  */
 export type GenerationEvent =
-  | { readonly kind: 'started'; readonly promptTokens: number; readonly cachedPromptTokens: number }
+  | {
+      readonly kind: 'started';
+      readonly promptTokens: number;
+      readonly cachedPromptTokens: number;
+      /** For a chat with a model that thinks: how to tell reasoning from answer in the text of each choice. */
+      readonly reasoning?: ReasoningMarks;
+    }
   | {
       readonly kind: 'delta';
       readonly choice: number;

@@ -65,8 +65,8 @@ test('malformed bodies are coded: JSON, type, size, prototype pollution', async 
 
 test('deep, wide and repetitive bodies are refused before they cost anything', async () => {
   const path = '/v1/chat/completions';
-  const deep = '['.repeat(500_000);
-  assert.equal((await refusal(path, `{"x":${deep}${']'.repeat(500_000)}}`)).status, 413);
+  const deep = '['.repeat(400_000);
+  assert.match((await refusal(path, `{"x":${deep}${']'.repeat(400_000)}}`)).message, /nested deeper/);
   const nested = '['.repeat(LIMITS.jsonDepth + 1) + ']'.repeat(LIMITS.jsonDepth + 1);
   assert.match((await refusal(path, `{"x":${nested}}`)).message, /nested deeper/);
   const wide = `{${Array.from({ length: LIMITS.jsonMembers + 1 }, (_, index) => `"k${index}":1`).join(',')}}`;

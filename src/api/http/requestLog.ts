@@ -44,7 +44,6 @@ function requestEnded(request: FastifyRequest, reply: FastifyReply, observer: Re
   const route = request.routeOptions.url ?? 'unmatched';
   const durationMs = reply.elapsedTime;
   observer.requestEnded({ route, status, durationMs });
-  if (outcome.stats !== undefined) observer.generationFinished?.(outcome.stats);
   const level = status >= FIRST_SERVER_ERROR ? 'warn' : POLLED_ROUTES.has(route) ? 'debug' : 'info';
   request.log[level](
     {

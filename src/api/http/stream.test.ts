@@ -17,7 +17,7 @@ async function openRaw(api: TestApi, body: Record<string, unknown>): Promise<Soc
 }
 
 test('R70: a stream is framed as server-sent events: data lines of JSON, blank lines, [DONE] at the end', async () => {
-  const api = await startTestApi({ models: { newline: { kind: 'speaks', tokenText: 'a\n\nb\r ' } } });
+  const api = await startTestApi({ models: { newline: { kind: 'speaks', tokenTexts: ['a\n\nb\r '] } } });
   try {
     const response = await post(
       api,
@@ -82,7 +82,7 @@ test('R1: a service that never answers cannot hold a request past its deadline a
 test('a client that reads too slowly is cut off with client_too_slow, and its generation is cancelled', async () => {
   // Few large tokens: it is the buffer that must stop them, long before the last one.
   const tokenText = 'x'.repeat(256 * 1024);
-  const api = await startTestApi({ models: { loud: { kind: 'speaks', tokenText } } });
+  const api = await startTestApi({ models: { loud: { kind: 'speaks', tokenTexts: [tokenText] } } });
   const socket = await openRaw(api, chatBody('loud', { max_tokens: 100_000 }));
   try {
     socket.pause();
@@ -94,6 +94,7 @@ test('a client that reads too slowly is cut off with client_too_slow, and its ge
       bytes += data.length;
       received = (received + data.toString('latin1')).slice(-1000);
     });
+    socket.resume();
     await eventually(() => received.includes('[DONE]'));
     assert.match(received, /client_too_slow/);
     const socketBuffers = 16 * 1024 * 1024;
@@ -139,7 +140,7 @@ test('R1: closing the server ends what still runs with a coded error and the str
 
 test('an answer that is not streamed is bounded too', async () => {
   const tokenText = 'x'.repeat(1024 * 1024);
-  const api = await startTestApi({ models: { loud: { kind: 'speaks', tokenText } } });
+  const api = await startTestApi({ models: { loud: { kind: 'speaks', tokenTexts: [tokenText] } } });
   try {
     const response = await post(api, '/v1/chat/completions', chatBody('loud', { max_tokens: 100_000 }));
     assert.equal(response.status, 400);

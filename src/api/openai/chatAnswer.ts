@@ -1,12 +1,14 @@
 /** Chat answers: one body, or chunks. */
 import { z } from 'zod';
+import type { ReasoningSplit } from '../../models/reasoning.js';
 import type { Fault } from '../../shared/errors.js';
-import type { GenerationStats } from '../../shared/generation.js';
+import type { GeneratedTokenLogprob, GenerationStats } from '../../shared/generation.js';
 import type { AnswerEvent } from '../http/events.js';
 import type { AnswerFormat, StreamFormat } from '../http/generate.js';
 import type { AnswerHead } from './answerHead.js';
 import { Collector } from './collector.js';
 import { chatLogprobsSchema, toChatLogprobs } from './logprobs.js';
+import { ReasoningReader } from './reasoning.js';
 import { DONE, faultEvents } from './sse.js';
 import { toUsage, usageSchema } from './usage.js';
 
@@ -22,7 +24,12 @@ export const chatCompletionSchema = z
     choices: z.array(
       z.object({
         index: z.int(),
-        message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+        message: z.object({
+          role: z.literal('assistant'),
+          content: z.string(),
+          reasoning_content: z.string().optional().describe('What a thinking model thought first.'),
+          refusal: z.null(),
+        }),
         logprobs: chatLogprobsSchema.nullable(),
         finish_reason: finishReason,
       }),
@@ -44,6 +51,7 @@ export const chatChunkSchema = z
         delta: z.object({
           role: z.literal('assistant').optional(),
           content: z.string().optional(),
+          reasoning_content: z.string().optional(),
           refusal: z.null().optional(),
         }),
         logprobs: chatLogprobsSchema.nullable(),
@@ -66,12 +74,17 @@ export function chatAnswer(head: AnswerHead, choices: number, extra: Extra = () 
       ...head,
       choices: collector.choices.map((choice, index) => ({
         index,
-        message: { role: 'assistant', content: choice.text, refusal: null },
+        message: {
+          role: 'assistant',
+          content: choice.text,
+          ...(choice.reasoning === '' ? {} : { reasoning_content: choice.reasoning }),
+          refusal: null,
+        },
         logprobs:
           choice.logprobs.length === 0 ? null : toChatLogprobs(choice.logprobs.flatMap((run) => run.tokens)),
         finish_reason: choice.reason,
       })),
-      usage: toUsage(collector.stats),
+      usage: toUsage(collector.stats, collector.reasoningTokens),
       ...extra(collector.stats, choices),
     }),
   };
@@ -88,6 +101,7 @@ export class ChatStream implements StreamFormat {
   readonly #choices: number;
   readonly #includeUsage: boolean;
   readonly #extra: Extra | undefined;
+  readonly #reasoning = new ReasoningReader();
 
   constructor(head: AnswerHead, choices: number, includeUsage: boolean, extra?: Extra) {
     this.#prefix = `data: ${JSON.stringify(head).slice(0, -1)},"choices":[`;
@@ -100,17 +114,17 @@ export class ChatStream implements StreamFormat {
   event(event: AnswerEvent): string {
     switch (event.kind) {
       case 'started':
+        this.#reasoning.started(event);
         return Array.from({ length: this.#choices }, (_, index) =>
           this.#chunk(index, '{"role":"assistant","content":"","refusal":null}', 'null', 'null'),
         ).join('');
-      case 'delta': {
-        const { text, logprobs } = event;
-        if (text === '' && logprobs === undefined) return '';
-        const reported = logprobs === undefined ? 'null' : JSON.stringify(toChatLogprobs(logprobs));
-        return this.#chunk(event.choice, `{"content":${JSON.stringify(text)}}`, reported, 'null');
-      }
+      case 'delta':
+        return this.#text(event.choice, this.#reasoning.delta(event), event.logprobs);
       case 'choice_finished':
-        return this.#chunk(event.choice, '{}', 'null', `"${event.reason}"`);
+        return (
+          this.#text(event.choice, this.#reasoning.finish(event.choice)) +
+          this.#chunk(event.choice, '{}', 'null', `"${event.reason}"`)
+        );
       case 'finished':
         return this.#end(event.stats);
     }
@@ -124,10 +138,24 @@ export class ChatStream implements StreamFormat {
     return `${this.#prefix}{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${finish}}${this.#suffix}`;
   }
 
+  #text(
+    choice: number,
+    { reasoning, content }: ReasoningSplit,
+    logprobs?: readonly GeneratedTokenLogprob[],
+  ): string {
+    if (reasoning === '' && content === '' && logprobs === undefined) return '';
+    const delta =
+      reasoning === ''
+        ? `{"content":${JSON.stringify(content)}}`
+        : JSON.stringify({ reasoning_content: reasoning, ...(content === '' ? {} : { content }) });
+    const reported = logprobs === undefined ? 'null' : JSON.stringify(toChatLogprobs(logprobs));
+    return this.#chunk(choice, delta, reported, 'null');
+  }
+
   #end(stats: GenerationStats): string {
     if (!this.#includeUsage && this.#extra === undefined) return DONE;
     const last = {
-      ...(this.#includeUsage ? { usage: toUsage(stats) } : {}),
+      ...(this.#includeUsage ? { usage: toUsage(stats, this.#reasoning.reasoningTokens) } : {}),
       ...this.#extra?.(stats, this.#choices),
     };
     return `${this.#prefix}],${JSON.stringify(last).slice(1)}\n\n${DONE}`;

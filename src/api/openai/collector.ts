@@ -1,11 +1,15 @@
 /** Gathers the choices of an answer that is not streamed, within a bound. */
+
+import type { ReasoningSplit } from '../../models/reasoning.js';
 import { ShoalError } from '../../shared/errors.js';
 import type { FinishReason, GeneratedTokenLogprob, GenerationStats } from '../../shared/generation.js';
 import { LIMITS } from '../../shared/limits.js';
 import type { AnswerEvent } from '../http/events.js';
+import { ReasoningReader } from './reasoning.js';
 
 export interface CollectedChoice {
   text: string;
+  reasoning: string;
   /** The tokens' log probabilities, each run with the length of the text before it. */
   readonly logprobs: { readonly offset: number; readonly tokens: readonly GeneratedTokenLogprob[] }[];
   reason: FinishReason | null;
@@ -18,25 +22,45 @@ export class Collector {
   readonly choices: readonly CollectedChoice[];
   #stats: GenerationStats | null = null;
   #bytes = 0;
+  readonly #reasoning = new ReasoningReader();
 
   constructor(choices: number) {
-    this.choices = Array.from({ length: choices }, () => ({ text: '', logprobs: [], reason: null }));
+    this.choices = Array.from({ length: choices }, () => ({
+      text: '',
+      reasoning: '',
+      logprobs: [],
+      reason: null,
+    }));
   }
 
   event(event: AnswerEvent): void {
-    if (event.kind === 'delta') {
-      const choice = this.#choice(event.choice);
-      if (event.logprobs !== undefined) {
-        choice.logprobs.push({ offset: choice.text.length, tokens: event.logprobs });
-        for (const token of event.logprobs) this.#count((1 + token.top.length) * LOGPROB_BYTES);
+    switch (event.kind) {
+      case 'started':
+        this.#reasoning.started(event);
+        return;
+      case 'delta': {
+        const choice = this.#choice(event.choice);
+        if (event.logprobs !== undefined) {
+          choice.logprobs.push({ offset: choice.text.length, tokens: event.logprobs });
+          for (const token of event.logprobs) this.#count((1 + token.top.length) * LOGPROB_BYTES);
+        }
+        this.#append(choice, this.#reasoning.delta(event));
+        return;
       }
-      choice.text += event.text;
-      this.#count(event.text.length);
-    } else if (event.kind === 'choice_finished') {
-      this.#choice(event.choice).reason = event.reason;
-    } else if (event.kind === 'finished') {
-      this.#stats = event.stats;
+      case 'choice_finished': {
+        const choice = this.#choice(event.choice);
+        this.#append(choice, this.#reasoning.finish(event.choice));
+        choice.reason = event.reason;
+        return;
+      }
+      case 'finished':
+        this.#stats = event.stats;
     }
+  }
+
+  /** Of all choices. */
+  get reasoningTokens(): number {
+    return this.#reasoning.reasoningTokens;
   }
 
   /** Only after `finished`. */
@@ -51,6 +75,12 @@ export class Collector {
     if (choice === undefined)
       throw new ShoalError('internal_error', `an event for choice ${index}, which was not asked for`);
     return choice;
+  }
+
+  #append(choice: CollectedChoice, { reasoning, content }: ReasoningSplit): void {
+    choice.reasoning += reasoning;
+    choice.text += content;
+    this.#count(reasoning.length + content.length);
   }
 
   #count(bytes: number): void {

@@ -40,6 +40,10 @@ const assistantMessage = z.strictObject({
   role: z.literal('assistant'),
   content,
   name,
+  reasoning_content: z
+    .string()
+    .nullish()
+    .describe('Taken back with an answer of this API; the model sees answers without their reasoning.'),
   refusal: refused('Refusals are not taken back.'),
   audio: refused('Audio is not taken.'),
   annotations: refused('Annotations are not taken back.', isEmptyList),

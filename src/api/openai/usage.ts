@@ -20,14 +20,15 @@ export const usageSchema = z
   })
   .meta({ id: 'Usage' });
 
-export function toUsage(stats: GenerationStats): z.output<typeof usageSchema> {
+/** @param reasoningTokens those of the generated tokens that were reasoning */
+export function toUsage(stats: GenerationStats, reasoningTokens = 0): z.output<typeof usageSchema> {
   return {
     prompt_tokens: stats.promptTokens,
     completion_tokens: stats.generatedTokens,
     total_tokens: stats.promptTokens + stats.generatedTokens,
     prompt_tokens_details: { cached_tokens: stats.cachedPromptTokens, audio_tokens: 0 },
     completion_tokens_details: {
-      reasoning_tokens: 0,
+      reasoning_tokens: reasoningTokens,
       audio_tokens: 0,
       accepted_prediction_tokens: 0,
       rejected_prediction_tokens: 0,

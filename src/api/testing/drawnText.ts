@@ -30,16 +30,16 @@ interface DrawnToken {
 
 export class DrawnText {
   readonly #request: GenerationRequest;
-  readonly #fixedText: string | undefined;
+  readonly #fixedTexts: readonly string[] | undefined;
   #state: bigint;
   #tokens = 0;
   /** Text that may be the beginning of a stop string. */
   #held = '';
   #ended = false;
 
-  constructor(request: GenerationRequest, choice: number, fixedText?: string) {
+  constructor(request: GenerationRequest, choice: number, fixedTexts?: readonly string[]) {
     this.#request = request;
-    this.#fixedText = fixedText;
+    this.#fixedTexts = fixedTexts;
     this.#state = BigInt.asUintN(64, BigInt(request.sampling.seed + choice));
     this.#draw();
   }
@@ -51,7 +51,8 @@ export class DrawnText {
   /** The next token; its reason is set when it is the last. */
   next(limit: number): DrawnToken {
     const token = this.#draw();
-    const word = this.#fixedText ?? (WORDS[token] as string);
+    const fixed = this.#fixedTexts;
+    const word = fixed?.[this.#tokens % fixed.length] ?? (WORDS[token] as string);
     this.#tokens += 1;
     const { text, stopped } = this.#release(word);
     const reason = stopped ? 'stop' : this.#tokens >= limit ? 'length' : null;

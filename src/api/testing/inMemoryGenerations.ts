@@ -5,15 +5,21 @@
  */
 import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
 import { type Fault, ShoalError, toFault } from '../../shared/errors.js';
-import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
+import type { GenerationEvent, GenerationRequest, ReasoningMarks } from '../../shared/generation.js';
 import type { CommandId, InstanceId, NodeId } from '../../shared/ids.js';
 import type { Generation, GenerationService } from '../ports.js';
 import { DrawnText } from './drawnText.js';
 
 /** How requests for one model go. */
 export type Behaviour =
-  /** `tokenDelayMs`: pause before each token. `tokenText`: what each token says, instead of drawn words. */
-  | { readonly kind: 'speaks'; readonly tokenDelayMs?: number; readonly tokenText?: string }
+  | {
+      readonly kind: 'speaks';
+      /** Pause before each token. */
+      readonly tokenDelayMs?: number;
+      /** What the tokens say, one after the other and then again, instead of drawn words. */
+      readonly tokenTexts?: readonly string[];
+      readonly reasoning?: ReasoningMarks;
+    }
   /** No instance takes it. */
   | { readonly kind: 'refuses'; readonly fault: Fault }
   /** An instance takes it, and fails after that many tokens; 0 = instead of `started`. */
@@ -112,10 +118,12 @@ export class InMemoryGenerations implements GenerationService {
     const promptTokens = countPromptTokens(request);
     let generatedTokens = 0;
     await checkpoint(behaviour, -1, ends);
-    yield { kind: 'started', promptTokens, cachedPromptTokens: 0 };
+    const spoken = behaviour.kind === 'speaks' ? behaviour : undefined;
+    const reasoning = spoken?.reasoning === undefined ? {} : { reasoning: spoken.reasoning };
+    yield { kind: 'started', promptTokens, cachedPromptTokens: 0, ...reasoning };
     const choices = Array.from(
       { length: request.choices },
-      (_, index) => new DrawnText(request, index, tokenText(behaviour)),
+      (_, index) => new DrawnText(request, index, spoken?.tokenTexts),
     );
     const limit = request.maxTokens ?? DEFAULT_TOKENS;
     while (choices.some((choice) => !choice.ended)) {
@@ -143,10 +151,6 @@ export class InMemoryGenerations implements GenerationService {
       },
     };
   }
-}
-
-function tokenText(behaviour: Behaviour): string | undefined {
-  return behaviour.kind === 'speaks' ? behaviour.tokenText : undefined;
 }
 
 /** A turn of the event loop before each token, and what the behaviour has in mind for this moment. */

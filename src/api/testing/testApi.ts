@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { ModelListing } from '../../models/listing.js';
-import type { GenerationStats } from '../../shared/generation.js';
 import type { ModelId, NodeId } from '../../shared/ids.js';
 import type { NodeView } from '../ports.js';
 import { type ApiOptions, createApiServer } from '../server.js';
@@ -16,7 +15,6 @@ export interface TestApi {
   readonly generations: InMemoryGenerations;
   /** What the observer was told. */
   readonly ended: { route: string; status: number; durationMs: number }[];
-  readonly finished: GenerationStats[];
   /** Log lines, parsed. */
   readonly log: Record<string, unknown>[];
   /** May be changed by a test. */
@@ -60,7 +58,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     options.capacity,
   );
   const ended: TestApi['ended'] = [];
-  const finished: GenerationStats[] = [];
   const log: Record<string, unknown>[] = [];
   const view: NodeView = {
     nodeId: 'n1' as NodeId,
@@ -75,7 +72,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       view,
       observer: {
         requestEnded: (request) => ended.push(request),
-        generationFinished: (stats) => finished.push(stats),
       },
       log: pino({ level: 'debug' }, { write: (line: string) => log.push(JSON.parse(line)) }),
     },
@@ -89,7 +85,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     port,
     generations,
     ended,
-    finished,
     log,
     notReady: null,
     close: () => app.close(),
