@@ -62,6 +62,10 @@ export function createApiServer(components: ApiComponents, options: ApiOptions):
     bodyLimit: options.bodyLimitBytes ?? LIMITS.requestBodyBytes,
     requestTimeout: TIMES.requestReceiveMs,
     return503OnClosing: false,
+    // A connection on which nothing moves for longer than any request may take; streams have their keep-alives.
+    connectionTimeout: TIMES.requestDeadlineMs + TIMES.requestReceiveMs,
+    // Closing does not wait for readers that stand still: `preClose` has given all of them their time.
+    forceCloseConnections: true,
     http: { noDelay: true },
     routerOptions: { maxParamLength: LIMITS.pathSegmentCharacters },
     clientErrorHandler: answerBrokenHttp,

@@ -87,6 +87,8 @@ export const TIMES = {
   deadlineGraceMs: 2_000,
   /** Arrival of a whole HTTP request, headers and body. */
   requestReceiveMs: 60_000,
+  /** A stopping node waits this long for the last bytes of the answers that it ended; then it cuts connections. */
+  drainFlushMs: 500,
   /** A client may take this long to read what is left of its ended stream; then it is cut. */
   streamLingerMs: 30_000,
   /** What `Retry-After` advises. */
@@ -103,8 +105,8 @@ export const ENGINE = {
   contextTokens: 4_096,
   /** Shortest context that a model is loaded with when memory is short and nothing was asked for. */
   leastContextTokens: 512,
-  /** Full contexts that the KV cache of one instance holds at once, where memory allows. */
-  cacheContexts: 4,
+  /** The KV cache grows past one full context, up to one for each sequence, within this share of the memory offered. */
+  cacheMemoryShare: 0.125,
   /** Sequences that one instance decodes side by side. */
   sequences: 16,
   /** Longest prefill chunk of one step: running streams wait at most for one of these. */

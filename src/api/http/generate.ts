@@ -13,6 +13,8 @@ import { EventStream } from './eventStream.js';
 import { type AnswerEvent, readEvents } from './events.js';
 import { type RequestLifetime, untilAborted } from './lifetime.js';
 
+const FAILPOINT_HEADER = 'x-shoal-failpoint';
+
 /** How a protocol writes a stream. Every method returns whole events in wire form; '' writes nothing. */
 export interface StreamFormat {
   event(event: AnswerEvent): string;
@@ -85,6 +87,11 @@ export async function wholeAnswer(exchange: Exchange, format: AnswerFormat): Pro
 function begin({ context, request, reply, generation }: Exchange): RequestLifetime {
   if (context.lifetimes.draining) {
     throw new ShoalError('not_ready', 'The node is stopping. Send the request again in a few seconds.');
+  }
+  if (request.headers[FAILPOINT_HEADER] !== undefined) {
+    throw new ShoalError('invalid_request', 'This node takes no failpoints. Leave out the header.', {
+      param: FAILPOINT_HEADER,
+    });
   }
   request.outcome.commandId = generation.commandId;
   request.outcome.modelId = generation.modelId;

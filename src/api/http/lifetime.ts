@@ -6,6 +6,7 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ShoalError } from '../../shared/errors.js';
+import { TIMES } from '../../shared/limits.js';
 
 export class RequestLifetime {
   readonly #controller = new AbortController();
@@ -34,6 +35,11 @@ export class RequestLifetime {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Has the whole answer left this process, or is there nobody to send it to? */
+  get isAnswered(): boolean {
+    return this.#response.writableFinished || this.#response.destroyed;
   }
 
   /** Aborts the request; the first reason stays. */
@@ -74,10 +80,15 @@ export class Lifetimes {
     this.#draining = true;
     const endAt = performance.now() + limitMs;
     while (this.#active.size > 0 && performance.now() < endAt) await sleep(DRAIN_POLL_MS);
-    for (const lifetime of [...this.#active]) {
+    const cut = [...this.#active];
+    for (const lifetime of cut) {
       lifetime.end(
         new ShoalError('not_ready', 'The node is stopping. Send the request again in a few seconds.'),
       );
+    }
+    const flushEndAt = performance.now() + TIMES.drainFlushMs;
+    while (cut.some((lifetime) => !lifetime.isAnswered) && performance.now() < flushEndAt) {
+      await sleep(DRAIN_POLL_MS);
     }
   }
 }

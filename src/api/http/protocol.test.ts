@@ -96,6 +96,14 @@ test('bytes that are not HTTP get a coded answer and the connection ends', async
   assert.match(answer, /"code":"invalid_request"/);
 });
 
+test('failpoints are refused where they are not allowed', async () => {
+  const answer = await refusal('/v1/chat/completions', chatBody('tiny'), {
+    'x-shoal-failpoint': 'runner.die',
+  });
+  assert.equal(answer.status, 400);
+  assert.equal(answer.param, 'x-shoal-failpoint');
+});
+
 test('odd paths are coded errors', async () => {
   for (const path of [
     '/%',

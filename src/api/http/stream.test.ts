@@ -138,6 +138,19 @@ test('R1: closing the server ends what still runs with a coded error and the str
   assert.equal(api.generations.running, 0);
 });
 
+test('R1: closing the server does not wait for a client that does not read', async () => {
+  const tokenText = 'x'.repeat(64 * 1024);
+  const api = await startTestApi({
+    models: { loud: { kind: 'speaks', tokenDelayMs: 2, tokenTexts: [tokenText] } },
+  });
+  const socket = await openRaw(api, chatBody('loud', { max_tokens: 100_000 }));
+  socket.pause();
+  await eventually(() => api.generations.running === 1);
+  await api.close();
+  assert.equal(api.generations.running, 0);
+  socket.destroy();
+});
+
 test('an answer that is not streamed is bounded too', async () => {
   const tokenText = 'x'.repeat(1024 * 1024);
   const api = await startTestApi({ models: { loud: { kind: 'speaks', tokenTexts: [tokenText] } } });

@@ -7,7 +7,7 @@ import type { AnswerFormat, StreamFormat } from '../http/generate.js';
 import type { AnswerHead } from './answerHead.js';
 import { type CollectedChoice, Collector } from './collector.js';
 import { type TextLogprobs, textLogprobsSchema, toTextLogprobs } from './logprobs.js';
-import { DONE, dataEvent, faultEvents } from './sse.js';
+import { DONE, faultEvents } from './sse.js';
 import { toUsage, usageSchema } from './usage.js';
 
 export const completionSchema = z
@@ -45,13 +45,15 @@ export function completionAnswer(head: AnswerHead, choices: number): AnswerForma
 
 /** @param includeUsage send a last chunk with the usage, and `usage: null` in all others */
 export class CompletionStream implements StreamFormat {
-  readonly #head: AnswerHead;
+  readonly #prefix: string;
+  readonly #suffix: string;
   readonly #includeUsage: boolean;
   /** Characters sent of each choice, for the offsets of log probabilities. */
   readonly #sentCharacters: number[];
 
   constructor(head: AnswerHead, choices: number, includeUsage: boolean) {
-    this.#head = head;
+    this.#prefix = `data: ${JSON.stringify(head).slice(0, -1)},"choices":[`;
+    this.#suffix = `]${includeUsage ? ',"usage":null' : ''}}\n\n`;
     this.#includeUsage = includeUsage;
     this.#sentCharacters = Array.from({ length: choices }, () => 0);
   }
@@ -72,7 +74,7 @@ export class CompletionStream implements StreamFormat {
         return this.#chunk(toChoice(event.choice, '', null, event.reason));
       case 'finished':
         return this.#includeUsage
-          ? dataEvent({ ...this.#head, choices: [], usage: toUsage(event.stats) }) + DONE
+          ? `${this.#prefix}],"usage":${JSON.stringify(toUsage(event.stats))}}\n\n${DONE}`
           : DONE;
     }
   }
@@ -82,7 +84,7 @@ export class CompletionStream implements StreamFormat {
   }
 
   #chunk(choice: unknown): string {
-    return dataEvent({ ...this.#head, choices: [choice], ...(this.#includeUsage ? { usage: null } : {}) });
+    return this.#prefix + JSON.stringify(choice) + this.#suffix;
   }
 }
 

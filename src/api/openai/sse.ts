@@ -4,7 +4,7 @@ import { errorBody } from '../http/errors.js';
 
 export const DONE = 'data: [DONE]\n\n';
 
-export function dataEvent(value: unknown): string {
+function dataEvent(value: unknown): string {
   return `data: ${JSON.stringify(value)}\n\n`;
 }
 
