@@ -1,7 +1,9 @@
 /** `shoal bench`: measures a served model through the API, with the statistics of the runner itself. */
+
+import { formatBytes } from '../shared/bytes.js';
 import { ShoalError } from '../shared/errors.js';
 import { type ApiTarget, callJson } from './client.js';
-import { formatBytes, formatTable } from './output.js';
+import { formatTable } from './output.js';
 
 export interface BenchOptions {
   readonly promptTokens: string;

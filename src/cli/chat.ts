@@ -17,17 +17,22 @@ interface Message {
 }
 
 interface ChatChunk {
-  readonly choices: readonly { readonly delta?: { readonly content?: string; readonly reasoning_content?: string } }[];
+  readonly choices: readonly {
+    readonly delta?: { readonly content?: string; readonly reasoning_content?: string };
+  }[];
 }
 
 type Options = ApiTarget & ChatOptions & { readonly json: boolean };
 
 export async function chat(model: string, prompt: string | undefined, options: Options): Promise<void> {
-  const messages: Message[] = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
+  const messages: Message[] =
+    options.system === undefined ? [] : [{ role: 'system', content: options.system }];
   if (prompt !== undefined) {
     messages.push({ role: 'user', content: prompt });
     if (options.json) {
-      const response = await callApi(options, '/v1/chat/completions', { body: body(model, messages, options, false) });
+      const response = await callApi(options, '/v1/chat/completions', {
+        body: body(model, messages, options, false),
+      });
       process.stdout.write(`${await response.text()}\n`);
       return;
     }
@@ -48,7 +53,10 @@ async function converse(model: string, messages: Message[], options: Options): P
       messages.push({ role: 'user', content: line });
       answering = new AbortController();
       try {
-        messages.push({ role: 'assistant', content: await answer(model, messages, options, answering.signal) });
+        messages.push({
+          role: 'assistant',
+          content: await answer(model, messages, options, answering.signal),
+        });
       } catch (error) {
         messages.pop();
         process.stderr.write(`${formatFault(toFault(error))}\n`);

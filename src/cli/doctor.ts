@@ -5,8 +5,9 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { formatBytes } from '../shared/bytes.js';
 import { readNodeMemory } from './nodeMemory.js';
-import { formatBytes, formatTable, printable } from './output.js';
+import { formatTable, printable } from './output.js';
 import { DEFAULT_API_PORT } from './upOptions.js';
 
 interface Finding {
@@ -21,7 +22,13 @@ const LEAST_MEMORY_BYTES = 1024 ** 3;
 const LEAST_DISK_BYTES = 1024 ** 3;
 
 export async function doctor(options: { readonly json: boolean; readonly home: string }): Promise<void> {
-  const findings = [checkNode(), await checkEngine(), checkMemory(), checkHome(options.home), await checkPort()];
+  const findings = [
+    checkNode(),
+    await checkEngine(),
+    checkMemory(),
+    checkHome(options.home),
+    await checkPort(),
+  ];
   if (options.json) {
     process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
   } else {
@@ -51,7 +58,9 @@ function checkEngine(): Promise<Finding> {
     child.on('close', (code, signal) => {
       clearTimeout(limit);
       const ok = code === 0;
-      const found = ok ? output.trim() : `${signal ?? `exit code ${code}`}: ${errors.trim().split('\n').at(-1) ?? ''}`;
+      const found = ok
+        ? output.trim()
+        : `${signal ?? `exit code ${code}`}: ${errors.trim().split('\n').at(-1) ?? ''}`;
       resolve({ check, ok, found: printable(found) });
     });
   });
@@ -89,7 +98,9 @@ function checkPort(): Promise<Finding> {
       const isNode = await answersAsNode();
       resolve({ check, ok: isNode, found: isNode ? 'a node is running here' : 'taken by another program' });
     });
-    server.listen(DEFAULT_API_PORT, '127.0.0.1', () => server.close(() => resolve({ check, ok: true, found: 'free' })));
+    server.listen(DEFAULT_API_PORT, '127.0.0.1', () =>
+      server.close(() => resolve({ check, ok: true, found: 'free' })),
+    );
   });
 }
 

@@ -59,10 +59,12 @@ withTarget(program.command('status'))
 const models = program.command('models').description('models and what they need');
 withTarget(models.command('list', { isDefault: true }))
   .description('every model that a node knows, what it needs, and why it cannot run if it cannot')
-  .option('--models <dir>', 'look into this folder, without a node; may be repeated', (dir: string, all: string[]) => [
-    ...all,
-    dir,
-  ], [])
+  .option(
+    '--models <dir>',
+    'look into this folder, without a node; may be repeated',
+    (dir: string, all: string[]) => [...all, dir],
+    [],
+  )
   .action((options: TargetOptions & { models: string[] }) => listModels(options));
 
 withTarget(program.command('bench'))
@@ -78,20 +80,27 @@ program
   .command('doctor')
   .description('check this machine: Node.js, engine, memory, home folder, ports')
   .option('--json', 'print JSON', false)
-  .addOption(new Option('--home <dir>', 'home folder of the node').default(defaultHome(), '~/.shoal').env('SHOAL_HOME'))
+  .addOption(
+    new Option('--home <dir>', 'home folder of the node')
+      .default(defaultHome(), '~/.shoal')
+      .env('SHOAL_HOME'),
+  )
   .action((options: { json: boolean; home: string }) => doctor(options));
 
 function withTarget(command: Command): Command {
   return command
     .addOption(
-      new Option('--url <url>', 'address of a node').default(`http://127.0.0.1:${DEFAULT_API_PORT}`).env('SHOAL_URL'),
+      new Option('--url <url>', 'address of a node')
+        .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
+        .env('SHOAL_URL'),
     )
     .addOption(new Option('--api-key <key>', 'key of the API, where it needs one').env('SHOAL_CLIENT_KEY'))
     .option('--json', 'print JSON', false);
 }
 
 function productVersion(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string })
+    .version;
 }
 
 try {

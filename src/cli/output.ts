@@ -1,17 +1,6 @@
 /** What commands print: tables for people, sizes with units, errors with what to do. */
 import { ERRORS, type Fault } from '../shared/errors.js';
 
-export function formatBytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let amount = value;
-  let unit = 0;
-  while (amount >= 1024 && unit < units.length - 1) {
-    amount /= 1024;
-    unit += 1;
-  }
-  return `${amount >= 100 || unit === 0 ? Math.round(amount) : amount.toFixed(1)} ${units[unit]}`;
-}
-
 /** Columns padded to their widest entry. Control characters of foreign names do not reach the terminal. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows].map((row) => row.map(printable));

@@ -1,6 +1,8 @@
 /** `shoal status`: the state in one look, with what is wrong and since when. */
+
+import { formatBytes } from '../shared/bytes.js';
 import { type ApiTarget, callJson } from './client.js';
-import { formatBytes, formatTable } from './output.js';
+import { formatTable } from './output.js';
 
 interface StateView {
   readonly node_id: string;
@@ -33,7 +35,11 @@ interface RunnerView {
   readonly restarts: number;
   readonly restart_at: string | null;
   readonly load?: { readonly running_sequences: number; readonly resident_bytes: number } | null;
-  readonly error?: { readonly code: string; readonly message: string; readonly stderr_tail?: readonly string[] };
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly stderr_tail?: readonly string[];
+  };
 }
 
 export async function status(options: ApiTarget & { readonly json: boolean }): Promise<void> {

@@ -1,7 +1,6 @@
 /** `shoal up`: starts a node, tells people where it is and how loading goes, and ends it in order. */
 import { MultiBar, Presets } from 'cli-progress';
-import { startNode } from './node.js';
-import { type RunningNode } from './node.js';
+import { type RunningNode, startNode } from './node.js';
 import type { UpOptions } from './upOptions.js';
 
 /** The whole stop is bounded by its parts; this is the guard against a bug in one of them. */
@@ -22,7 +21,8 @@ export async function up(options: UpOptions): Promise<void> {
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   });
   stopShowing();
-  if (!options.logJson) process.stderr.write('\nStopping; running requests may end. Press Ctrl-C again to stop now.\n');
+  if (!options.logJson)
+    process.stderr.write('\nStopping; running requests may end. Press Ctrl-C again to stop now.\n');
   setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
   await node.stop();
   process.exit(0);
@@ -35,7 +35,9 @@ function announceAsJson(node: RunningNode): () => void {
 }
 
 function announce(node: RunningNode, options: UpOptions): () => void {
-  process.stdout.write(`Shoal node "${options.name}" is up.\n\n  API        ${node.apiUrl}/v1\n  OpenAPI    ${node.apiUrl}/openapi.json\n\n`);
+  process.stdout.write(
+    `Shoal node "${options.name}" is up.\n\n  API        ${node.apiUrl}/v1\n  OpenAPI    ${node.apiUrl}/openapi.json\n\n`,
+  );
   const [model] = node.served;
   if (model === undefined) {
     process.stdout.write('No model is served. See what there is with: node bin/shoal.js models list\n');
@@ -55,10 +57,17 @@ function announce(node: RunningNode, options: UpOptions): () => void {
 /** Shows a bar for each model while it loads, or plain lines where the output is no terminal. */
 function showProgress(node: RunningNode, onReady: () => void): () => void {
   const bars = new MultiBar(
-    { format: '  {model} {bar} {percentage} % {phase}', hideCursor: true, noTTYOutput: false, linewrap: false },
+    {
+      format: '  {model} {bar} {percentage} % {phase}',
+      hideCursor: true,
+      noTTYOutput: false,
+      linewrap: false,
+    },
     Presets.shades_classic,
   );
-  const shown = new Map(node.served.map((model) => [model, bars.create(100, 0, { model, phase: 'starting' })]));
+  const shown = new Map(
+    node.served.map((model) => [model, bars.create(100, 0, { model, phase: 'starting' })]),
+  );
   const timer = setInterval(() => {
     const progress = node.progress();
     for (const { modelId, fraction, phase } of progress) {

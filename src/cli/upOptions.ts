@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ShoalError } from '../shared/errors.js';
+import { LOG_LEVELS, type LogLevel } from '../telemetry/log.js';
 
 export interface UpOptions {
   readonly name: string;
@@ -20,12 +21,11 @@ export interface UpOptions {
   readonly sequences: number | null;
   readonly threads: number | null;
   readonly gpuLayers: number;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
   readonly logJson: boolean;
 }
 
 export const DEFAULT_API_PORT = 52_415;
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 const ALL_LAYERS = 999;
 
 export const defaultHome = (): string => join(homedir(), '.shoal');

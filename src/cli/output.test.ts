@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatBytes } from '../shared/bytes.js';
+import { formatFault, formatTable, printable } from './output.js';
+
+test('sizes have a unit that fits', () => {
+  assert.deepEqual([0, 1023, 1536, 5 * 2 ** 30, 200 * 2 ** 20].map(formatBytes), [
+    '0 B',
+    '1023 B',
+    '1.5 KiB',
+    '5.0 GiB',
+    '200 MiB',
+  ]);
+});
+
+test('tables line up, and foreign names cannot steer the terminal', () => {
+  assert.equal(
+    formatTable(
+      ['A', 'B'],
+      [
+        ['long', 'x'],
+        ['s', 'yy'],
+      ],
+    ),
+    'A     B\nlong  x\ns     yy',
+  );
+  assert.equal(printable('a\u001b[31mb\r\u0007\tc\n'), 'a\u{FFFD}[31mb\u{FFFD}\u{FFFD}\tc\n');
+});
+
+test('an error says what, why and what to do', () => {
+  const text = formatFault({ code: 'queue_full', message: 'every place is taken' });
+  assert.match(text, /every place is taken \(queue_full\)\n {2}Try again/);
+});

@@ -1,0 +1,145 @@
+/** A real node in a process of its own, for tests and benchmarks: started, watched, and always ended. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { packageRoot } from '../../src/shared/packageRoot.js';
+
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 15_000;
+
+export interface NodeState {
+  readonly runners: Record<string, RunnerState>;
+  readonly tasks: Record<string, { readonly status: string; readonly command_id: string }>;
+  readonly instances: Record<string, { readonly status: string }>;
+}
+
+export interface RunnerState {
+  readonly pid: number | null;
+  readonly status: string;
+  readonly restarts: number;
+  readonly load?: {
+    readonly used_cells: number;
+    readonly prefix_cache_cells: number;
+    readonly running_sequences: number;
+    readonly queued_requests: number;
+    readonly resident_bytes: number;
+  } | null;
+  readonly error?: { readonly message: string; readonly signal?: string };
+}
+
+export class NodeProcess {
+  readonly url: string;
+  readonly home: string;
+  readonly child: ChildProcess;
+  readonly exited: Promise<number | string>;
+  readonly #log: string[];
+
+  private constructor(url: string, home: string, child: ChildProcess, log: string[]) {
+    this.url = url;
+    this.home = home;
+    this.child = child;
+    this.#log = log;
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => resolve(code ?? signal ?? -1));
+    });
+  }
+
+  /** Starts `shoal up` on a free port with a home of its own. Rejects when it does not listen in time. */
+  static async start(...parameters: readonly string[]): Promise<NodeProcess> {
+    const home = mkdtempSync(join(tmpdir(), 'shoal-home-'));
+    const program = join(packageRoot(), 'bin', 'shoal.js');
+    const fixed = ['up', '--home', home, '--api-port', '0', '--log-json', '--log-level', 'info'];
+    const child = spawn(process.execPath, [program, ...fixed, ...parameters], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log: string[] = [];
+    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
+      log.push(line);
+      if (log.length > 1_000) log.shift();
+    });
+    try {
+      const url = await firstAddress(child);
+      return new NodeProcess(url, home, child, log);
+    } catch (error) {
+      child.kill('SIGKILL');
+      rmSync(home, { recursive: true, force: true });
+      throw new Error(`${(error as Error).message}\n${log.join('\n')}`);
+    }
+  }
+
+  log(): string {
+    return this.#log.join('\n');
+  }
+
+  async state(): Promise<NodeState> {
+    return (await (await fetch(`${this.url}/state`)).json()) as NodeState;
+  }
+
+  /** The only runner. */
+  async runner(): Promise<RunnerState> {
+    const [runner] = Object.values((await this.state()).runners);
+    if (runner === undefined) throw new Error('the node has no runner');
+    return runner;
+  }
+
+  /** Looks at the state until it is as wanted; the error says what it was instead. */
+  async until(
+    what: string,
+    isSo: (state: NodeState) => boolean,
+    limitMs = START_LIMIT_MS,
+  ): Promise<NodeState> {
+    const deadline = Date.now() + limitMs;
+    for (;;) {
+      const state = await this.state();
+      if (isSo(state)) return state;
+      if (Date.now() > deadline) {
+        throw new Error(`not ${what} after ${limitMs} ms: ${JSON.stringify(state)}\n${this.log()}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  ready(): Promise<NodeState> {
+    const isReady = (status: string) => status === 'ready' || status === 'running';
+    return this.until('ready', ({ runners }) =>
+      Object.values(runners).every(({ status }) => isReady(status)),
+    );
+  }
+
+  /** SIGTERM, and SIGKILL when that is not enough. Resolves with the exit code or the signal's name. */
+  async stop(): Promise<number | string> {
+    this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);
+    const code = await this.exited;
+    clearTimeout(timer);
+    rmSync(this.home, { recursive: true, force: true });
+    return code;
+  }
+}
+
+function firstAddress(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`no address after ${START_LIMIT_MS} ms`)),
+      START_LIMIT_MS,
+    );
+    child.once('exit', (code) => reject(new Error(`the node ended with ${code} before it listened`)));
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', (line) => {
+      clearTimeout(timer);
+      const { event, api_url: url } = JSON.parse(line) as { event: string; api_url: string };
+      if (event === 'listening') resolve(url);
+      else reject(new Error(`the first line was not the address: ${line}`));
+    });
+  });
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
