@@ -47,6 +47,9 @@ export const LIMITS = {
   apiConnections: 4_096,
   /** One part of a request's path, such as a model or a command id. */
   pathSegmentCharacters: 512,
+  /** `--models`: folders within folders, and files and folders in all. */
+  modelFolderDepth: 16,
+  modelFolderEntries: 100_000,
   /** A model file's chat template, and the prompt that it may render to. */
   templateCharacters: 256 * 1024,
   renderedPromptCharacters: 16 * 1024 * 1024,
