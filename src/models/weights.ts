@@ -1,0 +1,44 @@
+/** Where the bytes of a model's weights are, so that the share of any range of layers is known. */
+import type { TensorInfo } from './gguf/types.js';
+
+export interface WeightSizes {
+  /** `[layers]` */
+  readonly layerBytes: readonly number[];
+  /** Token (and position) embeddings: the first shard has them. */
+  readonly embeddingBytes: number;
+  /** Final norm and output matrix: the last shard has them. */
+  readonly outputBytes: number;
+  /** The token embeddings serve as the output matrix too. */
+  readonly isOutputTied: boolean;
+  /** The matrix that is multiplied with the last hidden state: the output's, or the embeddings'. */
+  readonly headBytes: number;
+  /** What every shard has, such as rope factors. */
+  readonly commonBytes: number;
+}
+
+const EMBEDDING = /^(token_embd|token_types|position_embd|per_layer_|altup_)/;
+const OUTPUT = /^(output|cls|dec\.output)/;
+const LAYER = /^blk\.(\d+)\./;
+
+export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): WeightSizes {
+  const layerBytes = new Array<number>(layers).fill(0);
+  const sizes = { embedding: 0, output: 0, common: 0 };
+  const named = new Map<string, number>();
+  for (const { name, sizeBytes } of tensors) {
+    const layer = LAYER.exec(name)?.[1];
+    if (layer !== undefined && Number(layer) < layers) layerBytes[Number(layer)]! += sizeBytes;
+    else if (EMBEDDING.test(name)) sizes.embedding += sizeBytes;
+    else if (OUTPUT.test(name)) sizes.output += sizeBytes;
+    else sizes.common += sizeBytes;
+    if (layer === undefined) named.set(name, sizeBytes);
+  }
+  const head = named.get('output.weight');
+  return {
+    layerBytes,
+    embeddingBytes: sizes.embedding,
+    outputBytes: sizes.output,
+    isOutputTied: head === undefined,
+    headBytes: head ?? named.get('token_embd.weight') ?? 0,
+    commonBytes: sizes.common,
+  };
+}
