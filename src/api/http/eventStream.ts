@@ -50,6 +50,7 @@ export class EventStream {
     this.#quietTicks = 0;
     if (this.#pending === '') process.nextTick(() => this.#flush());
     this.#pending += text;
+    if (this.#pending.length > this.#options.bufferBytes) this.#flush();
   }
 
   /** Sends what is pending and ends the response. Without any text before, nothing is sent. Harmless when repeated. */

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../../shared/errors.js';
+import { tidyComponents } from './openApiComponents.js';
 
 const ErrorSchema = z
   .object({
@@ -90,7 +91,7 @@ export function registerOpenApi(app: FastifyInstance, version: string): void {
       security: [{}, { bearer: [] }, { header: [] }],
     },
     transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (document) => tidyComponents(jsonSchemaTransformObject(document)),
   });
   app.register(async (scope) => {
     scope.get(
