@@ -1,7 +1,8 @@
 /**
  * What computes a model, or a part of one. One `Engine` is one *shard*: the layers [firstLayer, endLayer) of a
  * model. The first shard takes tokens, all others take hidden states; the last gives logits, all others give
- * hidden states. A whole model is the shard [0, layerCount). Every implementation passes `compliance.test.ts`.
+ * hidden states. A whole model is the shard [0, layerCount). Every implementation passes
+ * test/engine/compliance.test.ts.
  *
  * An engine is used by one thread, which it blocks while it computes. Only `requestAbort` on the shared flag may
  * come from elsewhere. Indices are checked before they reach native code: a bad one throws, it never aborts the
@@ -90,7 +91,10 @@ export type LoadProgress = (fraction: number) => boolean;
 export interface EngineOptions {
   readonly modelPath: string;
   readonly batchRows: number;
-  /** Rows of one step that may ask for logits; each costs 4 bytes × vocabulary of memory. @default `sequences` */
+  /**
+   * Rows of one step that may ask for logits; each costs 4 bytes × vocabulary of memory.
+   * @default `sequences`, which is also the least
+   */
   readonly outputRows?: number;
   readonly sequences: number;
   readonly cells: number;

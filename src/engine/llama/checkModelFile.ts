@@ -60,6 +60,7 @@ function headProblem(file: GgufFile, architecture: string): string | null {
   if (keySize !== valueSize || keySize !== rotarySize) {
     return `the sizes of keys (${keySize}), values (${valueSize}) and rotary positions (${rotarySize}) differ`;
   }
+  if (file.metadata.get(`${architecture}.attention.head_count_kv`)?.type === 'array') return null;
   const kvHeads = number('attention.head_count_kv') ?? heads;
   const keys = file.tensors.find((tensor) => tensor.name === 'blk.0.attn_k.weight')?.dims[1];
   if (keys !== undefined && keys !== kvHeads * keySize) {
@@ -70,7 +71,8 @@ function headProblem(file: GgufFile, architecture: string): string | null {
 
 function vocabularyProblem(file: GgufFile): string | null {
   const tokens = file.metadata.get('tokenizer.ggml.tokens');
-  if (tokens === undefined) return null;
+  const model = getString(file, 'tokenizer.ggml.model');
+  if (tokens === undefined || model === null || model === 'none') return 'it has no vocabulary';
   if (tokens.type !== 'array' || tokens.elementType !== 'string') return 'the vocabulary is not a list of texts';
   const parallel: readonly (readonly [name: string, elementTypes: readonly string[]])[] = [
     ['tokenizer.ggml.scores', ['float32']],

@@ -32,7 +32,8 @@ export function createContext(
   abortFlag: Uint8Array | null,
 ): LlamaContext {
   checkSizes(options);
-  const outputRows = Math.min(options.outputRows ?? options.sequences, options.batchRows);
+  // Fewer than there are sequences is a failed assertion.
+  const outputRows = Math.max(options.outputRows ?? 0, options.sequences);
   // Flash attention rounds an f32 cache to f16 again.
   const exact = options.exactAttention === true;
   const cacheType = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
@@ -83,7 +84,7 @@ export function createContext(
     bytes,
     capacity: {
       batchRows: native.context.batchRows(address),
-      outputRows,
+      outputRows: Math.min(outputRows, options.batchRows),
       sequences: options.sequences,
       cells: options.cells,
     },

@@ -13,13 +13,12 @@ export interface TinyModelShape {
   readonly kvHeads: number;
   readonly headSize: number;
   readonly feedForwardSize: number;
+  /** At least 261: one token a byte, one merge, four control tokens. */
   readonly vocabularySize: number;
   /** The head is the embedding matrix. */
   readonly tied: boolean;
   readonly ropeBase: number;
   readonly seed: number;
-  /** `none`: token ids only. `bytes`: one token a byte, then control tokens, and a chat template. @default none */
-  readonly vocabulary?: 'none' | 'bytes';
 }
 
 export const TINY_SHAPE: TinyModelShape = {
@@ -30,7 +29,7 @@ export const TINY_SHAPE: TinyModelShape = {
   kvHeads: 2,
   headSize: 16,
   feedForwardSize: 64,
-  vocabularySize: 64,
+  vocabularySize: 288,
   tied: false,
   ropeBase: 10_000,
   seed: 1,
@@ -59,10 +58,6 @@ function tinyMetadata(shape: TinyModelShape): [string, WritableMetadata][] {
     `${architecture}.${key}`,
     { type: 'float32', value },
   ];
-  const vocabulary: [string, WritableMetadata][] =
-    shape.vocabulary === 'bytes'
-      ? byteVocabulary(shape.vocabularySize)
-      : [['tokenizer.ggml.model', { type: 'string', value: 'none' }]];
   return [
     ['general.architecture', { type: 'string', value: architecture }],
     number('block_count', shape.layers),
@@ -77,7 +72,7 @@ function tinyMetadata(shape: TinyModelShape): [string, WritableMetadata][] {
     number('vocab_size', shape.vocabularySize),
     real('attention.layer_norm_rms_epsilon', TINY_EPSILON),
     real('rope.freq_base', shape.ropeBase),
-    ...vocabulary,
+    ...byteVocabulary(shape.vocabularySize),
   ];
 }
 
