@@ -1,0 +1,158 @@
+/**
+ * The main thread of a runner: it owns the channel to the node, passes requests on to the compute thread and its
+ * events back, answers heartbeats, and sees to it that the process ends. It never computes.
+ */
+import type { Duplex } from 'node:stream';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { type Fault, toFault } from '../shared/errors.js';
+import { TIMES } from '../shared/limits.js';
+import {
+  type FromRunner,
+  RUNNER_PROTOCOL_VERSION,
+  type RunnerSettings,
+  type ToRunner,
+} from '../shared/runnerProtocol.js';
+import { NodeChannel } from './nodeChannel.js';
+import { SharedStatus } from './sharedStatus.js';
+import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
+
+interface Compute {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  hasExited: boolean;
+}
+
+export class RunnerProcess {
+  readonly #channel: NodeChannel;
+  readonly #status = new SharedStatus();
+  #compute: Compute | null = null;
+  #abortFlag: Uint8Array | null = null;
+  #hasFailed = false;
+  #isEnding = false;
+
+  constructor(stream: Duplex) {
+    this.#channel = new NodeChannel(stream, {
+      onMessage: (message) => this.#receive(message),
+      // Nobody is left to report to, and the engine may be deep in a step: no orphan may outlive its node.
+      onClosed: () => this.#die(),
+      onBroken: (reason) => this.#fail({ code: 'runner_failed', message: reason }),
+    });
+    process.on('uncaughtException', (error) => this.#fail(toFault(error)));
+    this.#channel.send(
+      { kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid },
+      { kind: 'phase', phase: 'spawned', progress: null },
+    );
+  }
+
+  #receive(message: ToRunner): void {
+    if (this.#isEnding || this.#hasFailed) return;
+    switch (message.kind) {
+      case 'load':
+        if (this.#compute !== null) this.#fail(violation('a second `load`'));
+        else this.#load(message.settings);
+        return;
+      case 'generate': {
+        const { request, generation } = message;
+        this.#post({ kind: 'generate', request, generation, receivedAtMs: monotonicMs() });
+        return;
+      }
+      case 'cancel':
+        this.#post({ kind: 'cancel', request: message.request });
+        // Whatever is aborted by mistake, because the step has ended meanwhile, is computed again.
+        if (this.#status.isSoleRequest(message.request)) this.#abortStep();
+        return;
+      case 'shutdown':
+        this.#end(0);
+    }
+  }
+
+  #load(settings: RunnerSettings): void {
+    const { port1, port2 } = new MessageChannel();
+    const data: ComputeThreadData = { settings, port: port2, status: this.#status.buffer };
+    const worker = new Worker(new URL('./computeThread.js', import.meta.url), {
+      workerData: data,
+      transferList: [port2],
+    });
+    const compute = { worker, port: port1, hasExited: false };
+    this.#compute = compute;
+    port1.on('message', (message: FromCompute) => this.#hear(message));
+    worker.on('error', (error) => this.#fail(toFault(error)));
+    worker.on('exit', () => {
+      compute.hasExited = true;
+      this.#fail({ code: 'runner_failed', message: 'the compute thread has ended' });
+    });
+    this.#channel.send({ kind: 'phase', phase: 'loading', progress: 0 });
+    setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
+  }
+
+  #hear(message: FromCompute): void {
+    switch (message.kind) {
+      case 'loading':
+        this.#channel.send({ kind: 'phase', phase: 'loading', progress: message.progress });
+        return;
+      case 'warming_up':
+        this.#abortFlag = message.abortFlag === null ? null : new Uint8Array(message.abortFlag);
+        this.#channel.send({ kind: 'phase', phase: 'warming_up', progress: null });
+        return;
+      case 'ready':
+        this.#channel.send({ kind: 'phase', phase: 'ready', progress: null, model: message.model });
+        return;
+      case 'events':
+        this.#channel.send(
+          ...message.events.map(({ request, event }): FromRunner => ({ kind: 'event', request, event })),
+        );
+        return;
+      case 'fatal':
+        this.#fail(message.fault);
+    }
+  }
+
+  #post(message: ToCompute): void {
+    if (this.#compute === null) {
+      this.#fail(violation(`\`${message.kind}\` before \`load\``));
+      return;
+    }
+    this.#compute.port.postMessage(message);
+    this.#status.ring();
+  }
+
+  #sendHeartbeat(): void {
+    const load = { ...this.#status.load, residentBytes: process.memoryUsage.rss() };
+    this.#channel.send({ kind: 'heartbeat', counter: this.#status.beats, load });
+  }
+
+  /** Tells the node why, and ends with exit code 1. */
+  #fail(fault: Fault): void {
+    if (this.#isEnding || this.#hasFailed) return;
+    this.#hasFailed = true;
+    process.stderr.write(`${fault.code}: ${fault.message}\n`);
+    this.#channel.sendLast({ kind: 'fatal', fault }, () => this.#end(1));
+    // A node that does not read may never take the message.
+    setTimeout(() => this.#end(1), TIMES.runnerExitMs / 2);
+  }
+
+  /** Ends the process once the compute thread has left the engine: leaving native code in mid-step may crash. */
+  #end(exitCode: number): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    if (this.#compute === null || this.#compute.hasExited) process.exit(exitCode);
+    this.#compute.worker.once('exit', () => process.exit(exitCode));
+    this.#status.requestShutdown();
+    this.#abortStep();
+    setTimeout(() => this.#die(), TIMES.runnerExitMs);
+  }
+
+  #abortStep(): void {
+    if (this.#abortFlag !== null) Atomics.store(this.#abortFlag, 0, 1);
+  }
+
+  #die(): never {
+    process.kill(process.pid, 'SIGKILL');
+    // The signal may reach this thread a moment later.
+    process.exit(1);
+  }
+}
+
+function violation(what: string): Fault {
+  return { code: 'runner_failed', message: `the node broke the protocol: ${what}` };
+}
