@@ -6,7 +6,7 @@ import type { CommandId, InstanceId, ModelId } from '../../shared/ids.js';
 import type { RequestObserver } from '../ports.js';
 
 /** What is learnt about a request on its way, for its log line. */
-export interface RequestOutcome {
+interface RequestOutcome {
   commandId?: CommandId;
   modelId?: ModelId;
   instanceId?: InstanceId;

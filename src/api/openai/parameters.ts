@@ -101,7 +101,7 @@ export function checkCommon(body: CommonBody, context: z.core.$RefinementCtx): v
 }
 
 /** The sampling parameters; those that the client left out stay absent. */
-export function toSampling(body: CommonBody): SamplingParameters {
+function toSampling(body: CommonBody): SamplingParameters {
   const bias = Object.entries(body.logit_bias ?? {}).map(([token, value]) => [Number(token), value] as const);
   const given = {
     temperature: body.temperature,
