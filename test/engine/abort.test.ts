@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { compute, rowsOf, stepInput, temporaryFolder, tinyModel, tinyShape, withEngine, writeModel } from './support.js';
+import {
+  compute,
+  rowsOf,
+  stepInput,
+  temporaryFolder,
+  tinyModel,
+  tinyShape,
+  withEngine,
+  writeModel,
+} from './support.js';
 
 const folder = temporaryFolder();
 const PROMPT = [5, 250, 17, 99, 3, 120];
@@ -24,7 +33,13 @@ it('R64: a set abort flag ends steps before they begin, and nothing has changed'
 
 it('R64: the flag, set by another thread, ends a running step and removes its cells', async () => {
   const rows = 512;
-  const shape = tinyShape('llama', { layers: 16, hiddenSize: 256, heads: 8, headSize: 32, feedForwardSize: 1024 });
+  const shape = tinyShape('llama', {
+    layers: 16,
+    hiddenSize: 256,
+    heads: 8,
+    headSize: 32,
+    feedForwardSize: 1024,
+  });
   const path = writeModel(folder, 'slow', tinyModel(shape));
   const capacity = { batchRows: rows, outputRows: 4, cells: rows + PROMPT.length + 1 };
   const tokens = Array.from({ length: rows }, (_, index) => (index * 7) % 200);

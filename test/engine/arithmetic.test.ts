@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { referenceLogits } from './reference.js';
-import { compute, largestDifference, rowsOf, temporaryFolder, tinyModel, tinyShape, withEngine, writeModel } from './support.js';
+import {
+  compute,
+  largestDifference,
+  rowsOf,
+  temporaryFolder,
+  tinyModel,
+  tinyShape,
+  withEngine,
+  writeModel,
+} from './support.js';
 
 /** Shares of the largest logit: single precision against double, */
 const EXACT_TOLERANCE = 3e-6;
@@ -33,8 +42,13 @@ for (const [index, shape] of shapes.entries()) {
       it(`logits equal the reference within ${tolerance} of the largest (${cache})`, () => {
         withEngine(path, { exactAttention }, (engine) => {
           const actual = compute(engine, rowsOf(TOKENS));
-          const differences = actual.map((logits, row) => largestDifference(logits, expected[row] as Float64Array));
-          assert.ok(Math.max(...differences) <= tolerance * largest, `${differences.join(', ')} of ${largest}`);
+          const differences = actual.map((logits, row) =>
+            largestDifference(logits, expected[row] as Float64Array),
+          );
+          assert.ok(
+            Math.max(...differences) <= tolerance * largest,
+            `${differences.join(', ')} of ${largest}`,
+          );
         });
       });
     }
@@ -45,7 +59,9 @@ for (const [index, shape] of shapes.entries()) {
           for (let from = 0; from < TOKENS.length; from += chunk) {
             const actual = compute(engine, rowsOf(TOKENS.slice(from, from + chunk), 0, from));
             for (const [row, logits] of actual.entries()) {
-              assert.ok(largestDifference(logits, expected[from + row] as Float64Array) <= EXACT_TOLERANCE * largest);
+              assert.ok(
+                largestDifference(logits, expected[from + row] as Float64Array) <= EXACT_TOLERANCE * largest,
+              );
             }
           }
         });

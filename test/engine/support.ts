@@ -23,7 +23,10 @@ export function writeModel(folder: string, name: string, model: WritableGguf): s
 }
 
 /** The sizes of most tests' models: no two of them equal, so that mixed-up dimensions show. */
-export function tinyShape(architecture: TinyModelShape['architecture'], more: Partial<TinyModelShape> = {}): TinyModelShape {
+export function tinyShape(
+  architecture: TinyModelShape['architecture'],
+  more: Partial<TinyModelShape> = {},
+): TinyModelShape {
   // Qwen2 files have no key size of their own.
   const headSize = architecture === 'qwen2' ? TINY_SHAPE.hiddenSize / TINY_SHAPE.heads : TINY_SHAPE.headSize;
   return { ...TINY_SHAPE, architecture, headSize, ...more };

@@ -73,7 +73,8 @@ function vocabularyProblem(file: GgufFile): string | null {
   const tokens = file.metadata.get('tokenizer.ggml.tokens');
   const model = getString(file, 'tokenizer.ggml.model');
   if (tokens === undefined || model === null || model === 'none') return 'it has no vocabulary';
-  if (tokens.type !== 'array' || tokens.elementType !== 'string') return 'the vocabulary is not a list of texts';
+  if (tokens.type !== 'array' || tokens.elementType !== 'string')
+    return 'the vocabulary is not a list of texts';
   const parallel: readonly (readonly [name: string, elementTypes: readonly string[]])[] = [
     ['tokenizer.ggml.scores', ['float32']],
     ['tokenizer.ggml.token_type', ['int32', 'uint32']],

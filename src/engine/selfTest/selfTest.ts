@@ -16,8 +16,8 @@ export const SELF_TEST_TOKENS: readonly number[] = [3, 41, 7, 22, 60, 13];
 
 /** The first logits after the last token, from the reference; test/engine/selfTest.test.ts computes them again. */
 export const SELF_TEST_LOGITS: readonly number[] = [
-  -0.69111, -0.836041, -1.062998, 0.342916, 0.856875, -0.731034, 0.365007, -0.854465, -1.021186, 0.666366, 0.841566,
-  -1.674318, -0.065376, 1.922936, -0.001825, 0.965574,
+  -0.69111, -0.836041, -1.062998, 0.342916, 0.856875, -0.731034, 0.365007, -0.854465, -1.021186, 0.666366,
+  0.841566, -1.674318, -0.065376, 1.922936, -0.001825, 0.965574,
 ];
 
 /** Rounding of the f16 KV cache and of flash attention; the logits spread over ±3. */
@@ -76,5 +76,7 @@ function lastLogits(modelPath: string, threads: number): Float32Array {
 }
 
 function largestDifference(logits: Float32Array): number {
-  return Math.max(...SELF_TEST_LOGITS.map((expected, token) => Math.abs((logits[token] ?? Number.NaN) - expected)));
+  return Math.max(
+    ...SELF_TEST_LOGITS.map((expected, token) => Math.abs((logits[token] ?? Number.NaN) - expected)),
+  );
 }
