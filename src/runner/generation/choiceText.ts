@@ -50,10 +50,9 @@ export class ChoiceText {
     const { text, stopped } = this.#stops.push(decoded);
     this.#releasedLength += text.length;
     this.#isStopped = stopped;
-    // A token is out when the first character of its text is, or when nothing is held back at all.
-    const isAllOut = !stopped && this.#releasedLength === this.#decodedLength;
-    const out = this.#held.filter(({ start }) => isAllOut || start < this.#releasedLength);
-    this.#held = this.#held.filter(({ start }) => !isAllOut && start >= this.#releasedLength);
+    // A token is out when the first character that it has a part in is.
+    const out = this.#held.filter(({ start }) => start < this.#releasedLength);
+    this.#held = this.#held.filter(({ start }) => start >= this.#releasedLength);
     return { text, logprobs: out.map(({ logprob }) => logprob) };
   }
 }

@@ -106,15 +106,17 @@ test('the sampler draws the token that the plain definition draws', () => {
   );
 });
 
-test('large vocabularies keep exactly the k likeliest tokens', () => {
+test('large vocabularies keep exactly the k likeliest tokens, or those of the share p', () => {
   const size = 20_000;
   const sampler = new Sampler(size);
   fc.assert(
     fc.property(
       fc.nat(),
-      fc.integer({ min: 1, max: 300 }),
+      fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 })),
+      fc.constantFrom(1, 0.97, 0.5),
+      fc.constantFrom(0, 0.01),
       fc.double({ min: 0.1, max: 3, noNaN: true }),
-      (seed, topK, temperature) => {
+      (seed, topK, topP, minP, temperature) => {
         const logits = Float32Array.from(
           { length: size },
           (_, id) => 12 * uniform(seedKey(seed, 1), id) ** 3,
@@ -122,8 +124,8 @@ test('large vocabularies keep exactly the k likeliest tokens', () => {
         const sampling = {
           temperature,
           topK,
-          topP: 1,
-          minP: 0,
+          topP,
+          minP,
           repetitionPenalty: 1,
           frequencyPenalty: 0,
           presencePenalty: 0,

@@ -7,7 +7,7 @@
  * the first, in order of id, at which the summed probability passes the random number of (seed, position).
  */
 import { ShoalError } from '../../shared/errors.js';
-import { Candidates } from './candidates.js';
+import { Candidates, LEAST_SHARE } from './candidates.js';
 import { greatest } from './greedy.js';
 import type { TokenHistory } from './history.js';
 import type { ResolvedSampling } from './parameters.js';
@@ -53,10 +53,12 @@ export class Sampler {
     if (best < 0) throw unusable();
     if (sampling.temperature === 0 || sampling.topK === 1) return best;
     const candidates = this.#candidates;
-    candidates.gather(changed, changed[best]!, sampling.temperature, sampling.topK);
+    // Without top-p nothing stands between gathering and min-p, and it can be done at once.
+    const leastShare = sampling.topP < 1 ? LEAST_SHARE : Math.max(LEAST_SHARE, sampling.minP);
+    candidates.gather(changed, changed[best]!, sampling.temperature, sampling.topK, leastShare);
     candidates.keepTopK(sampling.topK);
     candidates.keepTopP(sampling.topP);
-    candidates.keepMinP(sampling.minP);
+    if (sampling.topP < 1) candidates.keepMinP(sampling.minP);
     return candidates.draw(uniform(draw.key, draw.position));
   }
 }
