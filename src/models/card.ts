@@ -129,7 +129,7 @@ function perLayer(gguf: GgufFile, key: string, layers: number): readonly number[
   const one = getNumber(gguf, key);
   if (one !== null) return new Array<number>(layers).fill(Math.max(0, one));
   if (getArray(gguf, key)?.length !== layers) return null;
-  return getNumbers(gguf, key);
+  return getNumbers(gguf, key)?.map((value) => Math.max(0, value)) ?? null;
 }
 
 function positive(value: number | null): number | null {

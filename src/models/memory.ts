@@ -1,7 +1,10 @@
 /**
  * What a model, or a range of its layers (R36), takes of a machine's memory. Weights and KV cache follow from the file
- * (`weights.ts`, `cacheShape.ts`); compute buffers are estimated by a formula that was fitted to what the engine takes
- * on a CPU. The engine reports the real numbers once a model is loaded.
+ * (`weights.ts`, `cacheShape.ts`); compute buffers follow a formula that was fitted to what the engine takes on a CPU
+ * with flash attention. The engine reports the real numbers once a model is loaded.
+ *
+ * Weights count once. On x86, q4_0, q4_K and their kin are copied into another layout while the mapped file stays
+ * resident until the system needs its pages: a process then seems to have them twice.
  */
 import { ShoalError } from '../shared/errors.js';
 import { ENGINE } from '../shared/limits.js';
@@ -28,13 +31,16 @@ const F16_BYTES = 2;
 const CELL_MULTIPLE = 256;
 const MEBIBYTE = 1024 * 1024;
 
-/** Node.js, the engine's libraries and what both allocate without a model. */
-const PROCESS_BYTES = 80 * MEBIBYTE;
+/** Node.js, the engine's libraries, and what llama.cpp takes for any context: graphs, arenas, threads. */
+const PROCESS_BYTES = 56 * MEBIBYTE;
+const CONTEXT_BYTES = 24 * MEBIBYTE;
+/** Book-keeping of one KV cell. */
+const CELL_RECORD_BYTES = 50;
 
-/** Hidden states of one row that are alive at the same time: residual, normed, query, key, value, their outputs. */
-const LIVE_HIDDEN_STATES = 6;
-/** Feed-forward activations of one row that are alive at the same time: gate, up. */
-const LIVE_FEED_FORWARD = 2;
+/** Buffers of one row that are alive at the same time, in units of their width. */
+const LIVE_HIDDEN_STATES = 2;
+const LIVE_FEED_FORWARD = 3;
+const LIVE_ATTENTION = 2;
 
 /**
  * @throws ShoalError `model_unsupported` when the card has no shape; a `RangeError` for layers that are not there
@@ -66,20 +72,23 @@ function weightsOf({ weights, layers }: ModelShape, first: number, end: number):
 }
 
 /**
- * Compute buffers of one step, in bytes:
- * - activations: rows × (6 × max(hidden, heads × key length) + 2 × feed-forward) × 4;
- * - attention mask: rows × cells, in f32 and in f16;
- * - logits, on the last shard only: output rows × vocabulary × 4, in the graph and once more for the caller.
+ * Compute buffers of one step, in bytes. Parts of the graph that are not alive at the same time share their memory:
+ * - activations: rows × (2 × hidden + the larger of 3 × feed-forward and 2 × (queries + keys)) × 4;
+ * - or, where they are larger, the logits of the last shard: output rows × vocabulary × 4;
+ * - logits for the caller: the same once more;
+ * - attention mask in f16: rows × cells × 2; and a record for each cell.
  */
 function computeBytes(shape: ModelShape, cells: number, wish: MemoryWish, isLast: boolean): number {
   const rows = wish.batchRows ?? ENGINE.batchRows;
   const outputRows = Math.min(rows, wish.outputRows ?? wish.sequences);
-  const attentionWidth = Math.max(shape.hiddenSize, Math.max(...shape.heads) * shape.keyLength);
-  const activations =
-    rows * (LIVE_HIDDEN_STATES * attentionWidth + LIVE_FEED_FORWARD * shape.feedForwardLength) * F32_BYTES;
-  const mask = rows * cells * (F32_BYTES + F16_BYTES);
-  const logits = isLast ? 2 * outputRows * shape.vocabularySize * F32_BYTES : 0;
-  return activations + mask + logits;
+  const attentionWidth = (Math.max(...shape.heads) + Math.max(...shape.keyValueHeads)) * shape.keyLength;
+  const rowWidth =
+    LIVE_HIDDEN_STATES * shape.hiddenSize +
+    Math.max(LIVE_FEED_FORWARD * shape.feedForwardLength, LIVE_ATTENTION * attentionWidth);
+  const activations = rows * rowWidth * F32_BYTES;
+  const logits = isLast ? outputRows * shape.vocabularySize * F32_BYTES : 0;
+  const mask = rows * cells * F16_BYTES + cells * CELL_RECORD_BYTES;
+  return CONTEXT_BYTES + Math.max(activations, logits) + logits + mask;
 }
 
 function sum(values: readonly number[]): number {

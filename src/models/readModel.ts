@@ -61,13 +61,13 @@ export function listingOf(
   };
 }
 
-/** With the context, the sequences and the cache that a model gets when nobody says otherwise and memory allows. */
+/** With the default context and sequences, and KV cells for one full context: the least that a node takes for these. */
 function defaultMemory(card: ModelCard) {
   const contextTokens = Math.min(ENGINE.contextTokens, card.contextTokens ?? ENGINE.contextTokens);
   return estimateMemory(card, {
     contextTokens,
     sequences: ENGINE.sequences,
-    cacheCells: contextTokens * ENGINE.cacheContexts,
+    cacheCells: contextTokens,
   });
 }
 
