@@ -26,10 +26,12 @@ const PROMPTS = [
 
 const oracle = join(packageRoot(), 'test', 'oracle');
 const folder = temporaryFolder();
-const files = (['llama', 'qwen2', 'qwen3'] as const).map((architecture) => ({
-  name: architecture,
-  path: writeModel(folder, architecture, tinyModel(tinyShape(architecture, { layers: 4, seed: 3 }))),
-}));
+const files: { name: string; path: string }[] = (['llama', 'qwen2', 'qwen3'] as const).map(
+  (architecture) => ({
+    name: architecture,
+    path: writeModel(folder, architecture, tinyModel(tinyShape(architecture, { layers: 4, seed: 3 }))),
+  }),
+);
 const embedded = join(packageRoot(), 'models', 'shoal-guide.gguf');
 if (existsSync(embedded)) files.push({ name: 'the embedded model', path: embedded });
 

@@ -131,7 +131,8 @@ function describeVocabulary(name: string, path: string): void {
     it('R61: every token has bytes and a text, and the end tokens are control tokens', () => {
       const { tokenizer } = vocabulary();
       for (let token = 0; token < tokenizer.vocabularySize; token += 1) {
-        assert.ok(tokenizer.bytes(token) === tokenizer.bytes(token));
+        const first = tokenizer.bytes(token);
+        assert.deepEqual(tokenizer.bytes(token), first);
         assert.equal(typeof tokenizer.display(token), 'string');
       }
       assert.ok(tokenizer.endTokens.size > 0);
