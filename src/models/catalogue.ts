@@ -3,7 +3,7 @@
  * API for lists, by the command line, and to find a model by name or path. Headers are read once for each version
  * (size and modification time) of a file.
  */
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve as resolvePath } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ShoalError } from '../shared/errors.js';
 import type { ModelId } from '../shared/ids.js';
@@ -63,7 +63,11 @@ export class ModelCatalogue {
    */
   async resolve(nameOrPath: string): Promise<ResolvedModel> {
     const { models } = await this.#find();
-    const model = models.find(({ modelId }) => modelId === nameOrPath) ?? (await modelAt(nameOrPath));
+    const path = resolvePath(nameOrPath);
+    const model =
+      models.find(({ modelId }) => modelId === nameOrPath) ??
+      models.find(({ files }) => files.some((file) => file.path === path)) ??
+      (await modelAt(path));
     if (model === null)
       throw notFound(
         nameOrPath,

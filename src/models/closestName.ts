@@ -2,6 +2,8 @@
 
 /** Longer names are compared by their beginnings. */
 const COMPARED_CHARACTERS = 64;
+/** A name that contains the other is meant when the shorter one has this many characters. */
+const LEAST_PART_CHARACTERS = 3;
 /** A name is meant when at most this share of its characters has to change. */
 const CHANGED_SHARE = 1 / 3;
 
@@ -11,7 +13,8 @@ export function closestName(name: string, known: readonly string[]): string | nu
   if (wanted === '') return null;
   const scored = known.map((candidate) => {
     const given = candidate.toLowerCase().slice(0, COMPARED_CHARACTERS);
-    const isPart = given.includes(wanted) || wanted.includes(given);
+    const shorter = Math.min(wanted.length, given.length);
+    const isPart = shorter >= LEAST_PART_CHARACTERS && (given.includes(wanted) || wanted.includes(given));
     return {
       candidate,
       share: isPart ? 0 : editDistance(wanted, given) / Math.max(wanted.length, given.length),

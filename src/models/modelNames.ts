@@ -1,6 +1,6 @@
 /** From files to models: the parts of a split model belong together, and each model has a name of its own. */
 import { stat } from 'node:fs/promises';
-import { basename, dirname, resolve, sep } from 'node:path';
+import { basename, dirname, sep } from 'node:path';
 import type { ModelId } from '../shared/ids.js';
 import type { FoundFile } from './modelFiles.js';
 import { parseSplitName, partPaths } from './splitFiles.js';
@@ -52,17 +52,16 @@ export function groupFiles(files: readonly FoundFile[], firstFolder: string): Mo
   });
 }
 
-/** The model in this file, or that this file is a part of; null when it is no GGUF file. */
+/** The model in this file (an absolute path), or that this file is a part of; null when it is no GGUF file. */
 export async function modelAt(path: string): Promise<ModelFiles | null> {
   if (!path.toLowerCase().endsWith('.gguf')) return null;
-  const absolute = resolve(path);
-  const split = parseSplitName(absolute);
+  const split = parseSplitName(path);
   const found: FoundFile[] = [];
-  for (const part of split === null ? [absolute] : partPaths(split)) {
+  for (const part of split === null ? [path] : partPaths(split)) {
     const entry = await stat(part).catch(() => null);
     if (entry?.isFile()) found.push({ path: part, sizeBytes: entry.size, modifiedMs: entry.mtimeMs });
   }
-  return groupFiles(found, dirname(absolute))[0] ?? null;
+  return groupFiles(found, dirname(path))[0] ?? null;
 }
 
 function withoutEnding(path: string): string {
