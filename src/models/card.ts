@@ -11,7 +11,7 @@ import { quantisationOf } from './quantisation.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */
-export type RecommendedSampling = Pick<
+type RecommendedSampling = Pick<
   SamplingParameters,
   'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'
 >;

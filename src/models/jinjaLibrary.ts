@@ -18,7 +18,7 @@ export interface JinjaEnvironment {
   set(name: string, value: unknown): void;
 }
 
-export interface JinjaInterpreter {
+interface JinjaInterpreter {
   run(program: JinjaNode): JinjaValue;
   /** Every statement and expression goes through here. */
   evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue;

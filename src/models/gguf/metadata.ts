@@ -135,11 +135,6 @@ export function getNumber(gguf: Metadata, key: string): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-export function getBoolean(gguf: Metadata, key: string): boolean | null {
-  const value = scalar(gguf, key);
-  return typeof value === 'boolean' ? value : null;
-}
-
 /** The array under this key, with its length; null when it is absent or no array. */
 export function getArray(gguf: Metadata, key: string): ArrayMetadata | null {
   const value = gguf.metadata.get(key);

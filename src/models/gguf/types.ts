@@ -24,7 +24,7 @@ export type ScalarType = Exclude<MetadataType, 'array'>;
 /** 64-bit integers are numbers while these are exact (up to 2^53) and bigints beyond. */
 export type MetadataScalar = number | bigint | boolean | string;
 
-export interface ScalarMetadata {
+interface ScalarMetadata {
   readonly type: ScalarType;
   readonly value: MetadataScalar;
 }

@@ -9,7 +9,7 @@ export interface TestModel {
   readonly metadata?: Readonly<Record<string, WritableMetadata | null>>;
 }
 
-export const TEST_HIDDEN = 64;
+const TEST_HIDDEN = 64;
 export const TEST_VOCABULARY = 100;
 const FEED_FORWARD = 128;
 /** Bytes of one layer: a matrix of q8_0 and a norm of f32. */
