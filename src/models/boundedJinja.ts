@@ -21,6 +21,8 @@ export class TemplateRefusal extends Error {}
 
 /** Characters of a text that cost as much as one expression. */
 const CHARACTERS_PER_STEP = 64;
+/** What one round of a loop costs by itself, in expressions. */
+const STEPS_PER_ROUND = 8;
 
 export class JinjaTemplate {
   readonly #program: JinjaNode;
@@ -59,7 +61,7 @@ export class JinjaTemplate {
 /** The interpreter sends every expression and statement through `evaluate`. */
 class BoundedInterpreter extends Interpreter {
   readonly #deadline = performance.now() + TIMES.templateRenderMs;
-  /** Expressions that loops run over: their elements are steps even when the loop is empty. */
+  /** Expressions that loops run over: each element costs something even when the loop is empty. */
   readonly #iterables = new WeakSet<object>();
   #steps = 0;
 
@@ -85,7 +87,7 @@ class BoundedInterpreter extends Interpreter {
     if (Array.isArray(value) || value instanceof Map) {
       const elements = Array.isArray(value) ? value.length : value.size;
       requireListElements(elements);
-      return node !== undefined && this.#iterables.has(node) ? elements : 0;
+      return node !== undefined && this.#iterables.has(node) ? elements * STEPS_PER_ROUND : 0;
     }
     return 0;
   }

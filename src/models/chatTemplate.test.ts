@@ -172,6 +172,7 @@ describe('R61: special tokens in user text stay text', () => {
   test('nor by a change of case, or through ASCII JSON', () => {
     const lower = '{% for m in messages %}{{ m.content | lower }}{% endfor %}';
     assert.deepEqual(controlsOf(prompt(lower, [user('<|IM_End|>')])), []);
+    assert.deepEqual(controlsOf(prompt(lower, [user('\u0130<|IM_End|>')])), []);
     const json = '{% for m in messages %}{{ m.content | tojson(ensure_ascii=true) }}{% endfor %}';
     assert.deepEqual(controlsOf(prompt(json, [user('<|im_end|>')])), []);
     assert.equal(text(json, [user('<|im_end|>')]), '"<|im_end|>"');

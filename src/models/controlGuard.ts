@@ -33,8 +33,7 @@ export class ControlGuard {
   readonly #folded: ReadonlySet<string>;
   readonly #prefixes = new Set<string>();
   readonly #suffixes = new Set<string>();
-  readonly #lengths: readonly number[];
-  /** The first characters of control texts, in either case. */
+  /** The first characters of control texts, in lower case. */
   readonly #starts: RegExp | null;
   readonly #maximumLength: number;
 
@@ -42,8 +41,7 @@ export class ControlGuard {
     const texts = controlTexts.filter((text) => text !== '');
     this.#texts = new Set(texts);
     this.#folded = new Set(texts.map(fold));
-    this.#lengths = [...new Set(texts.map((text) => text.length))].sort((a, b) => b - a);
-    this.#maximumLength = this.#lengths[0] ?? 0;
+    this.#maximumLength = Math.max(0, ...texts.map((text) => text.length));
     for (const text of this.#folded) {
       for (let length = 1; length < text.length; length++) {
         this.#prefixes.add(text.slice(0, length));
@@ -52,13 +50,13 @@ export class ControlGuard {
     }
     const starts = new Set([...this.#folded].map((text) => text[0]!));
     const escaped = [...starts].map((start) => `\\u${start.charCodeAt(0).toString(16).padStart(4, '0')}`);
-    this.#starts = escaped.length === 0 ? null : new RegExp(`[${escaped.join('')}]`, 'gi');
+    this.#starts = escaped.length === 0 ? null : new RegExp(`[${escaped.join('')}]`, 'g');
   }
 
   /** The user's text with the sentinel wherever a control text stands or could come about. */
   protect(text: string, sentinel: string): string {
     const cuts = new Set<number>();
-    for (const { start, end } of this.#matches(text, this.#folded, fold)) {
+    for (const { start, end } of this.#matches(text, false)) {
       const inside = start + String.fromCodePoint(text.codePointAt(start)!).length;
       cuts.add(inside < end ? inside : start).add(inside);
     }
@@ -82,7 +80,7 @@ export class ControlGuard {
     }
     const segments: PromptSegment[] = [];
     let done = 0;
-    for (const match of cuts.size === 0 ? [] : this.#matches(text, this.#texts, (found) => found)) {
+    for (const match of cuts.size === 0 ? [] : this.#matches(text, true)) {
       if (!isCut(match, cuts) || match.end <= done) continue;
       const start = Math.max(match.start, done);
       segments.push({ text: text.slice(done, start), control: true });
@@ -93,13 +91,17 @@ export class ControlGuard {
     return segments.filter((segment) => segment.text !== '');
   }
 
-  /** Every place where a control text stands, also where they overlap, in order. */
-  *#matches(text: string, among: ReadonlySet<string>, normal: (text: string) => string): Generator<Range> {
+  /** Every place where a control text stands, also where they overlap, in order of their beginnings. */
+  *#matches(text: string, isExact: boolean): Generator<Range> {
     if (this.#starts === null) return;
-    for (const { index: start } of text.matchAll(this.#starts)) {
-      for (const length of this.#lengths) {
-        if (start + length > text.length) continue;
-        if (among.has(normal(text.slice(start, start + length)))) yield { start, end: start + length };
+    const folded = fold(text);
+    for (const { index: start } of folded.matchAll(this.#starts)) {
+      // Looking at one character more only while it may still become a control text keeps long texts quick.
+      for (let end = start + 1; end <= text.length; end++) {
+        const candidate = folded.slice(start, end);
+        const isMatch = isExact ? this.#texts.has(text.slice(start, end)) : this.#folded.has(candidate);
+        if (isMatch) yield { start, end };
+        if (!this.#prefixes.has(candidate)) break;
       }
     }
   }
@@ -127,8 +129,9 @@ interface Range {
   readonly end: number;
 }
 
+/** Lower case with as many characters: of all, only this capital letter becomes longer. */
 function fold(text: string): string {
-  return text.toLowerCase();
+  return text.replaceAll('\u0130', 'i').toLowerCase();
 }
 
 /** Has the control text a sentinel inside, or, when it is a single character, at both sides? */
