@@ -198,6 +198,7 @@ describe('R61: special tokens in user text stay text', () => {
         '\n',
         '</think>',
         '\ue000',
+        '\\ue000',
         '\ue001',
       ),
       fc.string({ unit: 'grapheme', maxLength: 3 }),

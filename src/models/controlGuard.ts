@@ -13,11 +13,17 @@ import type { PromptSegment } from './tokenizer.js';
 /** Unicode's private-use area: characters that mean nothing to anybody. */
 const SENTINELS = { first: 0xe000, last: 0xf8ff } as const;
 
-/** A character that stands in none of these texts. */
+/** The character in ASCII JSON, as which a template may write it. */
+function jsonEscape(sentinel: string): string {
+  return `\\u${sentinel.charCodeAt(0).toString(16)}`;
+}
+
+/** A character that stands in none of these texts, nor does its JSON escape. */
 export function chooseSentinel(texts: readonly string[]): string {
   for (let code = SENTINELS.first; code <= SENTINELS.last; code++) {
     const sentinel = String.fromCharCode(code);
-    if (!texts.some((text) => text.includes(sentinel))) return sentinel;
+    const escaped = jsonEscape(sentinel);
+    if (!texts.some((text) => text.includes(sentinel) || text.includes(escaped))) return sentinel;
   }
   throw new ShoalError(
     'invalid_request',
@@ -41,7 +47,7 @@ export class ControlGuard {
     const texts = controlTexts.filter((text) => text !== '');
     this.#texts = new Set(texts);
     this.#folded = new Set(texts.map(fold));
-    this.#maximumLength = Math.max(0, ...texts.map((text) => text.length));
+    this.#maximumLength = texts.reduce((longest, text) => Math.max(longest, text.length), 0);
     for (const text of this.#folded) {
       for (let length = 1; length < text.length; length++) {
         this.#prefixes.add(text.slice(0, length));
@@ -68,9 +74,7 @@ export class ControlGuard {
 
   /** The rendered prompt without sentinels, in segments: the users' control texts as plain text. */
   segments(rendered: string, sentinel: string): PromptSegment[] {
-    // A template may write strings as ASCII JSON, and so the sentinel as its escape.
-    const escaped = `\\u${sentinel.charCodeAt(0).toString(16)}`;
-    const pieces = rendered.replaceAll(escaped, sentinel).split(sentinel);
+    const pieces = rendered.replaceAll(jsonEscape(sentinel), sentinel).split(sentinel);
     const text = pieces.join('');
     const cuts = new Set<number>();
     let position = 0;
