@@ -44,7 +44,9 @@ test('the bell wakes the other thread', { timeout: 20_000 }, async () => {
   const module = new URL('./sharedStatus.js', import.meta.url).href;
   const worker = new Worker(source, { eval: true, workerData: { buffer: status.buffer, module } });
   const ended = new Promise((resolve) => worker.once('exit', resolve));
-  while (status.beats === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let wait = 0; status.beats === 0 && wait < 10_000; wait++) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
   status.ring();
   assert.equal(await ended, 0);
   assert.equal(status.beats, 2);

@@ -23,8 +23,10 @@ export function answerBudget(task: Task, limits: BudgetLimits): number {
     const reason = `${task.choices} choices were asked for; this instance decodes ${limits.sequences} side by side.`;
     throw new ShoalError('invalid_request', reason, { param: 'n' });
   }
-  if (task.maxTokens !== null && !(task.maxTokens >= 1)) {
-    throw new ShoalError('invalid_request', 'max_tokens must be at least 1.', { param: 'max_tokens' });
+  if (task.maxTokens !== null && !(Number.isInteger(task.maxTokens) && task.maxTokens >= 1)) {
+    throw new ShoalError('invalid_request', 'max_tokens must be a whole number from 1.', {
+      param: 'max_tokens',
+    });
   }
   // The last token of an answer needs no cell: it is never computed.
   const promptCells = limits.sharesPrompt ? promptTokens : promptTokens * task.choices;
