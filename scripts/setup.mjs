@@ -33,7 +33,11 @@ function install(folder, flags) {
   const wanted = hash([readFileSync(lockfile), process.platform, process.arch, process.versions.modules]);
   if (readIfThere(stamp) === wanted) return;
   say(`Installing packages${folder === root ? '' : ` in ${folder.slice(root.length + 1)}`} …`);
-  run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...flags], folder);
+  run(
+    process.platform === 'win32' ? 'npm.cmd' : 'npm',
+    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...flags],
+    folder,
+  );
   writeFileSync(stamp, wanted);
 }
 
@@ -42,7 +46,9 @@ function build() {
   const stampFile = join(root, 'dist', '.shoal-build');
   const sources = ['src', 'test', 'bench', 'tools'].flatMap((folder) => listSources(join(root, folder)));
   const names = hash(sources);
-  const content = hash([...sources, 'tsconfig.json', 'package-lock.json'].map((file) => readFileSync(join(root, file))));
+  const content = hash(
+    [...sources, 'tsconfig.json', 'package-lock.json'].map((file) => readFileSync(join(root, file))),
+  );
   const [lastNames, lastContent] = (readIfThere(stampFile) ?? '').split('\n');
   if (names === lastNames && content === lastContent) return;
   say('Building …');
@@ -98,7 +104,11 @@ function isAbandoned(path) {
 }
 
 function run(command, parameters, cwd) {
-  const result = spawnSync(command, parameters, { cwd, stdio: ['ignore', 2, 2], shell: command.endsWith('.cmd') });
+  const result = spawnSync(command, parameters, {
+    cwd,
+    stdio: ['ignore', 2, 2],
+    shell: command.endsWith('.cmd'),
+  });
   if (result.error) fail(`${command} could not be started: ${result.error.message}`);
   if (result.status !== 0) fail(`${command} ${parameters.join(' ')} failed; its output is above.`);
 }

@@ -16,13 +16,22 @@ const scratch = mkdtempSync(join(tmpdir(), 'shoal-test-'));
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 const checks = [
-  ['format and lint', 'node_modules/@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '.']],
-  ['folder rules', 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs', ['--output-type', 'err', 'src', 'test', 'bench']],
+  [
+    'format and lint',
+    'node_modules/@biomejs/biome/bin/biome',
+    ['ci', '--error-on-warnings', '--colors=off', '--max-diagnostics=20', '.'],
+  ],
+  [
+    'folder rules',
+    'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+    ['--output-type', 'err', 'src', 'test', 'bench'],
+  ],
   ['dead exports', 'node_modules/knip/bin/knip.js', ['--no-progress']],
   ['generated docs are fresh', 'dist/tools/docs/generate.js', ['--check']],
 ];
 
-if (selected('checks')) for (const [name, script, parameters] of checks) await check(name, script, parameters);
+if (selected('checks'))
+  for (const [name, script, parameters] of checks) await check(name, script, parameters);
 if (selected('unit')) await unitTests();
 for (const file of testFiles(join(root, 'dist', 'test'))) {
   if (selected(file)) await runTests(relative(root, file), file);
@@ -33,7 +42,9 @@ console.log(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 
 function selected(part) {
-  return wanted.length === 0 || wanted.some((piece) => part === piece || relative(root, part).includes(piece));
+  return (
+    wanted.length === 0 || wanted.some((piece) => part === piece || relative(root, part).includes(piece))
+  );
 }
 
 async function check(name, script, parameters) {
@@ -44,10 +55,17 @@ async function check(name, script, parameters) {
   report(name, started, code === 0 ? '' : 'failed');
 }
 
+/** Each file is a suite of its own, so that its hooks concern its own tests only. */
 async function unitTests() {
   const entry = join(scratch, 'unit.mjs');
   const files = testFiles(join(root, 'dist', 'src'));
-  writeFileSync(entry, files.map((file) => `await import(${JSON.stringify(pathToFileURL(file).href)});`).join('\n'));
+  const suites = files.map((file) => {
+    const [name, address] = [relative(root, file), pathToFileURL(file).href].map((text) =>
+      JSON.stringify(text),
+    );
+    return `describe(${name}, () => import(${address}));`;
+  });
+  writeFileSync(entry, ["import { describe } from 'node:test';", ...suites].join('\n'));
   await runTests(`unit tests of ${files.length} files`, entry);
 }
 
@@ -56,9 +74,14 @@ async function runTests(name, file) {
   const countsFile = join(scratch, 'counts');
   rmSync(countsFile, { force: true });
   const reporter = pathToFileURL(join(root, 'scripts', 'reporter.mjs')).href;
-  const { code, output } = await run(['--enable-source-maps', `--test-reporter=${reporter}`, '--test-reporter-destination=stdout', file], countsFile);
+  const { code, output } = await run(
+    ['--enable-source-maps', `--test-reporter=${reporter}`, '--test-reporter-destination=stdout', file],
+    countsFile,
+  );
   process.stdout.write(output);
-  const counts = existsSync(countsFile) ? JSON.parse(readFileSync(countsFile, 'utf8')) : { passed: 0, failed: 0, skipped: 0 };
+  const counts = existsSync(countsFile)
+    ? JSON.parse(readFileSync(countsFile, 'utf8'))
+    : { passed: 0, failed: 0, skipped: 0 };
   if (code !== 0 && counts.failed === 0) {
     counts.failed = 1;
     console.log(`FAILED ${name}: the process ended with ${code} before its tests did`);

@@ -54,32 +54,27 @@ function announce(node: RunningNode, options: UpOptions): () => void {
   });
 }
 
-/** Shows a bar for each model while it loads, or plain lines where the output is no terminal. */
+/** Shows a bar for each model while it loads, where the output is a terminal; calls back when all are ready. */
 function showProgress(node: RunningNode, onReady: () => void): () => void {
   const bars = new MultiBar(
-    {
-      format: '  {model} {bar} {percentage} % {phase}',
-      hideCursor: true,
-      noTTYOutput: false,
-      linewrap: false,
-    },
+    { format: '  {model} {bar} {percentage} % {phase}', hideCursor: true, linewrap: false },
     Presets.shades_classic,
   );
   const shown = new Map(
     node.served.map((model) => [model, bars.create(100, 0, { model, phase: 'starting' })]),
   );
+  const stop = () => {
+    clearInterval(timer);
+    bars.stop();
+  };
   const timer = setInterval(() => {
     const progress = node.progress();
     for (const { modelId, fraction, phase } of progress) {
-      shown.get(modelId)?.update(Math.round(fraction * 100), { phase });
+      shown.get(modelId)?.update(Math.round(fraction * 100), { model: modelId, phase });
     }
     if (!progress.every(({ phase }) => phase === 'ready')) return;
     stop();
     onReady();
   }, PROGRESS_INTERVAL_MS);
-  const stop = () => {
-    clearInterval(timer);
-    bars.stop();
-  };
   return stop;
 }

@@ -65,7 +65,9 @@ export function addUpOptions(command: Command, hostname: string): Command {
     new Option('--gpu-layers <count>', 'layers on the GPU, where there is one')
       .default(ALL_LAYERS)
       .argParser(count),
-    new Option('--log-level <level>', 'least level of log lines').choices(LOG_LEVELS).default('info'),
+    new Option('--log-level <level>', 'least level of log lines; info with --log-json, else warn').choices(
+      LOG_LEVELS,
+    ),
     new Option('--log-json', 'write log lines as JSON; the first line tells the addresses').default(false),
   ];
   for (const option of options) command.addOption(option.env(environmentName(option.long ?? '')));
@@ -87,6 +89,7 @@ export function readUpOptions(command: Command): UpOptions {
     context: given.context ?? null,
     sequences: given.sequences ?? null,
     threads: given.threads ?? null,
+    logLevel: given.logLevel ?? (given.logJson ? 'info' : 'warn'),
   };
 }
 
