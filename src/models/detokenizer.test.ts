@@ -48,7 +48,7 @@ describe('R64: incremental detokenising', () => {
         assert.equal(pieces.join(''), text);
         for (const piece of pieces) assert.doesNotThrow(() => encodeURIComponent(piece));
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 

@@ -322,7 +322,7 @@ describe('R61: laws of the GGUF reader', () => {
           }
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: 500 },
     );
   });
 });
