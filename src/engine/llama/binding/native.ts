@@ -21,7 +21,7 @@ import { vocabularyFunctions } from './vocabulary.js';
 
 export type Devices = ReturnType<typeof deviceFunctions>;
 
-export interface Device {
+interface Device {
   readonly address: Address;
   /** Such as `CPU` or `CUDA0`. */
   readonly name: string;

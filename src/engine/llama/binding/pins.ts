@@ -7,6 +7,3 @@ export const GGML_VERSION = '0.23.0';
 
 /** Sequences that llama.cpp can tell apart in one context (`LLAMA_MAX_SEQ`); a larger id would end the process. */
 export const MAXIMUM_SEQUENCES = 256;
-
-/** Cells are allocated in multiples of this. */
-export const CELL_PADDING = 256;
