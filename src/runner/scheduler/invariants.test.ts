@@ -145,14 +145,14 @@ test('R1, R63, R66: every request ends once, with the tokens that it gets alone,
       const rig = new SchedulerRig(engine, { prefillChunkTokens: 7, cacheEntries: 3 });
       for (const action of script) perform(rig, action);
       rig.drain();
+      assert.equal(rig.engine.steppedOver, 0, 'no step was planned that does not fit');
+      const hadTrouble = script.some((action) => action.kind === 'trouble');
+      const faults = ['cancelled', 'deadline_exceeded', ...(hadTrouble ? ['engine_error'] : [])];
       for (const task of rig.tasks) {
         const { answer } = task;
         assert.ok(answer.hasEnded);
         if (answer.fault !== null) {
-          assert.ok(
-            ['cancelled', 'deadline_exceeded', 'engine_error'].includes(answer.fault.code),
-            answer.fault.message,
-          );
+          assert.ok(faults.includes(answer.fault.code), answer.fault.message);
         }
         const alone = tokensAlone(task, { sequences: 16 });
         for (const [choice, tokens] of answer.tokens.entries()) {

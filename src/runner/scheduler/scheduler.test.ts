@@ -325,3 +325,29 @@ test('log probabilities come with each token when they are asked for', () => {
   );
   assert.ok(task.answer.chances.every((chance) => chance.top.length === 3 && chance.logprob < 0));
 });
+
+test('requests that fill the cells to the last one run side by side to their ends', () => {
+  const rig = new SchedulerRig({ cells: 4 * (10 + 11) });
+  const tasks = [1, 2, 3, 4].map((first) =>
+    rig.submit(numbers(10, first), { maxTokens: 12, ignoreEos: true }),
+  );
+  rig.step();
+  assert.equal(rig.scheduler.load.runningSequences, 4);
+  rig.drain();
+  assert.equal(rig.engine.steppedOver, 0);
+  for (const task of tasks) assert.equal(task.answer.tokens[0]!.length, 12);
+});
+
+test('R66: a recurrent model loses the sequences of a failed step, and only these', () => {
+  const rig = new SchedulerRig({ canTruncate: false });
+  const lost = [rig.submit([1, 2], { ignoreEos: true }), rig.submit([3, 4], { ignoreEos: true })];
+  rig.step();
+  rig.engine.trouble = () => 'throw';
+  rig.step();
+  rig.engine.trouble = () => null;
+  for (const task of lost) assert.equal(task.answer.fault?.code, 'engine_error');
+  const next = rig.submit([5, 6]);
+  rig.drain();
+  assert.deepEqual(next.answer.tokens, tokensAlone(next));
+  assert.equal(rig.engine.usedCells, 0);
+});

@@ -34,6 +34,8 @@ export class FakeEngine implements Engine {
   readonly poisonTokens = new Set<number>();
   /** Rows of every step that was computed, and how many of them asked for logits. */
   readonly steps: { readonly rows: number; readonly outputs: number }[] = [];
+  /** Steps that did not fit, without any trouble asked for. */
+  steppedOver = 0;
   readonly #sequences: Cell[][];
 
   constructor(options: FakeEngineOptions) {
@@ -82,10 +84,16 @@ export class FakeEngine implements Engine {
       if (input.outputs[row] === 1) logits.push(this.#logits(cells));
     }
     if (logits.length > this.capacity.outputRows) throw misuse(`${logits.length} rows that ask for logits`);
-    if (this.usedCells + rows > this.capacity.cells) return { kind: 'no_room' };
+    if (this.usedCells + rows > this.capacity.cells) {
+      this.steppedOver += 1;
+      return { kind: 'no_room' };
+    }
     const trouble = this.trouble([...grown.values()].map((cells) => cells.map((cell) => cell.token)));
     if (trouble === 'throw') {
-      if (!this.canTruncate) for (const slot of grown.keys()) this.#sequences[slot] = [];
+      // What a failed step leaves behind is not promised: here the rows of one sequence, or a lost state.
+      const [slot, cells] = [...grown][0]!;
+      this.#sequences[slot] = cells;
+      if (!this.canTruncate) for (const lost of grown.keys()) this.#sequences[lost] = [];
       throw new ShoalError('engine_error', 'the fake engine was told to fail');
     }
     if (trouble === 'no_room') return { kind: 'no_room' };
