@@ -22,10 +22,20 @@ export interface GenerationService {
   cancel(commandId: CommandId): boolean;
 }
 
+/** What `/events` says: an event, or the state, and the index that it brings the reader to. Plain JSON. */
+export type ControlMessage =
+  | { readonly index: number; readonly event: Readonly<Record<string, unknown>> }
+  | { readonly index: number; readonly state: Readonly<Record<string, unknown>> };
+
 export interface NodeView {
   readonly nodeId: NodeId;
   /** The whole state in the form of contract.md, as plain JSON. */
   state(): Readonly<Record<string, unknown>>;
+  /**
+   * Tells of control events: those behind `since` at once, then each new one. When those are no longer kept, the
+   * whole state comes first. @param since null = new ones only. @returns the function that ends it
+   */
+  followEvents(since: number | null, listener: (message: ControlMessage) => void): () => void;
   /** Null when the node has joined a master and is up to date, else the reason why not. */
   notReadyReason(): string | null;
   /** Every model that the node knows. */

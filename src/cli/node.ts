@@ -6,12 +6,12 @@ import type { Logger } from 'pino';
 import { isLoopback } from '../api/http/access.js';
 import type { NodeView } from '../api/ports.js';
 import { createApiServer } from '../api/server.js';
-import { ControlPlane } from '../cluster/controlPlane.js';
+import { type AppliedEvent, ControlPlane } from '../cluster/controlPlane.js';
 import { loadIdentity } from '../cluster/identity.js';
 import { Requests } from '../cluster/requests.js';
 import { runnersOf } from '../control/instances.js';
 import type { InstanceRecord } from '../control/state.js';
-import { type Telemetry, viewState } from '../control/view.js';
+import { type Telemetry, viewEvent, viewState } from '../control/view.js';
 import { ModelCatalogue } from '../models/catalogue.js';
 import { ShoalError } from '../shared/errors.js';
 import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
@@ -79,6 +79,14 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
   const view: NodeView = {
     nodeId,
     state: () => viewState(controlPlane.state, telemetry(worker, nodeId), nodeId),
+    followEvents: (since, listener) => {
+      const tell = (applied: AppliedEvent) =>
+        listener({ index: applied.index, event: viewEvent(applied.event) });
+      const missed = since === null ? [] : controlPlane.eventsSince(since);
+      if (missed === null) listener({ index: controlPlane.state.index, state: view.state() });
+      else for (const applied of missed) tell(applied);
+      return controlPlane.listen((event, { index }) => tell({ index, event }));
+    },
     notReadyReason: () => null,
     models: () => catalogue.list(),
     metrics: () => metrics.text(),

@@ -7,12 +7,20 @@ import type { ControlEvent } from '../control/events.js';
 import { type Assignment, type AssignTask, assignTask } from '../control/master.js';
 import { type ClusterState, EMPTY_STATE } from '../control/state.js';
 import { ShoalError } from '../shared/errors.js';
+import { LIMITS } from '../shared/limits.js';
 
 export type ControlListener = (event: ControlEvent, state: ClusterState) => void;
+
+/** An event with the index that the state had after it. */
+export interface AppliedEvent {
+  readonly index: number;
+  readonly event: ControlEvent;
+}
 
 export class ControlPlane {
   #state: ClusterState = EMPTY_STATE;
   readonly #listeners = new Set<ControlListener>();
+  readonly #recent: AppliedEvent[] = [];
   readonly #now: () => number;
 
   /** @param now milliseconds since the epoch */
@@ -26,6 +34,8 @@ export class ControlPlane {
 
   publish(event: ControlEvent): void {
     this.#state = apply(this.#state, event);
+    this.#recent.push({ index: this.#state.index, event });
+    if (this.#recent.length > LIMITS.recentEvents) this.#recent.shift();
     for (const listener of this.#listeners) listener(event, this.#state);
   }
 
@@ -33,6 +43,13 @@ export class ControlPlane {
   listen(listener: ControlListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** The events after this index, oldest first, or null when some of them are no longer kept. */
+  eventsSince(index: number): AppliedEvent[] | null {
+    const first = this.#recent[0]?.index ?? this.#state.index + 1;
+    if (index + 1 < first) return null;
+    return this.#recent.filter((applied) => applied.index > index);
   }
 
   /** @throws {ShoalError} when no instance can take the task */

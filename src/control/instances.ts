@@ -1,5 +1,6 @@
 /** What can be read off the state about instances. */
 import type { InstanceId } from '../shared/ids.js';
+import { isServing } from './runnerLife.js';
 import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
 
 export type InstanceStatus = 'starting' | 'ready' | 'failing' | 'stopping';
@@ -12,7 +13,7 @@ export function instanceStatus(state: ClusterState, instance: InstanceRecord): I
   const statuses = runnersOf(state, instance).map((runner) => runner.status);
   if (statuses.includes('failed')) return 'failing';
   if (statuses.some((status) => status === 'stopping' || status === 'stopped')) return 'stopping';
-  return statuses.every((status) => status === 'ready') ? 'ready' : 'starting';
+  return statuses.every(isServing) ? 'ready' : 'starting';
 }
 
 export function runningTasks(state: ClusterState, instanceId: InstanceId): number {

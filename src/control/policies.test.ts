@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { RunnerId } from '../shared/ids.js';
 import { decideRestart, RESTART_POLICY } from './restartPolicy.js';
-import { isLegalMove, RUNNER_MOVES, type RunnerStatus } from './runnerLife.js';
+import { isLegalMove, isTerminal, RUNNER_MOVES, type RunnerStatus } from './runnerLife.js';
 import { instanceRecord, NODE, runnerStatusChanged, stateAfter } from './testing.js';
 import { viewState } from './view.js';
 import { planWorker } from './workerPlan.js';
@@ -37,7 +37,7 @@ test('R48: jitter only shortens, within its share; a healthy period refills the 
 test('R49: every status of a runner can fail or has ended, and ends are left only by a new spawn', () => {
   for (const status of Object.keys(RUNNER_MOVES) as RunnerStatus[]) {
     assert.ok(isLegalMove(status, status));
-    assert.ok(isLegalMove(status, 'failed') || status === 'stopped');
+    assert.ok(isLegalMove(status, 'failed') || isTerminal(status));
   }
   assert.deepEqual(RUNNER_MOVES.stopped, ['spawned']);
   assert.deepEqual(RUNNER_MOVES.failed, ['spawned']);

@@ -1,9 +1,11 @@
 /** The life of a runner as a table. A failure may come at any time before the end; everything else is listed. */
 export const RUNNER_MOVES = {
-  spawned: ['loading', 'stopping', 'failed'],
+  spawned: ['connecting', 'stopping', 'failed'],
+  connecting: ['loading', 'stopping', 'failed'],
   loading: ['warming_up', 'stopping', 'failed'],
   warming_up: ['ready', 'stopping', 'failed'],
-  ready: ['stopping', 'failed'],
+  ready: ['running', 'stopping', 'failed'],
+  running: ['ready', 'stopping', 'failed'],
   stopping: ['stopped', 'failed'],
   stopped: ['spawned'],
   failed: ['spawned'],
@@ -17,7 +19,12 @@ export function isLegalMove(from: RunnerStatus, to: RunnerStatus): boolean {
   return from === to || moves.includes(to);
 }
 
-/** Does a process stand behind this status? */
-export function hasProcess(status: RunnerStatus): boolean {
-  return status !== 'stopped' && status !== 'failed';
+/** Can the runner take a request at once? */
+export function isServing(status: RunnerStatus): boolean {
+  return status === 'ready' || status === 'running';
+}
+
+/** Has the runner ended, one way or the other? */
+export function isTerminal(status: RunnerStatus): boolean {
+  return status === 'stopped' || status === 'failed';
 }

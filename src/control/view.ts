@@ -1,5 +1,6 @@
 /** The state as the API shows it: contract.md's JSON, in snake_case. */
 import type { NodeId, RunnerId } from '../shared/ids.js';
+import type { ControlEvent } from './events.js';
 import { instanceStatus, runningTasks } from './instances.js';
 import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
 
@@ -43,6 +44,11 @@ export function viewState(
     metaInstances: new Map(),
     tasks: mapValues(state.tasks, (task) => ({ ...task, createdAt: new Date(task.createdAt).toISOString() })),
   }) as Record<string, unknown>;
+}
+
+/** An event as the API shows it, in snake_case but for the name of its kind. */
+export function viewEvent(event: ControlEvent): Record<string, unknown> {
+  return toWire(event) as Record<string, unknown>;
 }
 
 function mapValues<Key, Value, Result>(

@@ -27,6 +27,10 @@ export const LIMITS = {
   stderrLineCharacters: 500,
   /** Bytes that may wait for one slow streaming client before its stream is ended with `client_too_slow`. */
   streamBufferBytes: 4 * 1024 * 1024,
+  /** Control events that a reconnecting reader of `/events` can catch up on; before them it gets the whole state. */
+  recentEvents: 2_000,
+  /** Readers of `/events` at once. */
+  eventReaders: 64,
   /** Finished tasks that stay visible in the state. */
   finishedTasks: 200,
   /** Header of a GGUF file: metadata and tensor table together. */

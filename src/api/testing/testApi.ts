@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { ModelListing } from '../../models/listing.js';
 import type { ModelId, NodeId } from '../../shared/ids.js';
-import type { NodeView } from '../ports.js';
+import type { ControlMessage, NodeView } from '../ports.js';
 import { type ApiOptions, createApiServer } from '../server.js';
 import { type Behaviour, InMemoryGenerations } from './inMemoryGenerations.js';
 
@@ -14,6 +14,8 @@ export interface TestApi {
   readonly port: number;
   readonly generations: InMemoryGenerations;
   /** What the observer was told. */
+  /** Those that follow the events now. */
+  readonly followers: Set<(message: ControlMessage) => void>;
   readonly ended: { route: string; status: number; durationMs: number }[];
   /** Log lines, parsed. */
   readonly log: Record<string, unknown>[];
@@ -58,10 +60,18 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     options.capacity,
   );
   const ended: TestApi['ended'] = [];
+  const followers: TestApi['followers'] = new Set();
   const log: Record<string, unknown>[] = [];
   const view: NodeView = {
     nodeId: 'n1' as NodeId,
     state: () => TEST_STATE,
+    followEvents: (since, listener) => {
+      const event = { kind: 'NodeJoined' };
+      if (since === 0) listener({ index: 7, state: TEST_STATE });
+      else if (since !== null) listener({ index: since + 1, event });
+      followers.add(listener);
+      return () => followers.delete(listener);
+    },
     notReadyReason: () => api.notReady,
     models: async () => [LISTING, { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' }],
     metrics: async () => 'shoal_up 1\n',
@@ -86,6 +96,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     generations,
     ended,
     log,
+    followers,
     notReady: null,
     close: () => app.close(),
   };

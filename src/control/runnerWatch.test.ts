@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { RunnerStatus } from './runnerLife.js';
+import {
+  judge,
+  NEW_WATCH,
+  type RunnerPulse,
+  type RunnerWatch,
+  WATCH_LIMITS,
+  type WatchInput,
+  watch,
+} from './runnerWatch.js';
+
+const IDLE: RunnerPulse = { counter: 1, stepRows: 0, slowestRowMs: 10, residentBytes: 0 };
+const HEARTBEAT_MS = 500;
+
+const after = (inputs: readonly WatchInput[], from: RunnerWatch = NEW_WATCH): RunnerWatch =>
+  inputs.reduce(watch, from);
+const at = (status: RunnerStatus, pulse: RunnerPulse = IDLE): RunnerWatch =>
+  after([
+    { kind: 'status', status },
+    { kind: 'pulse', pulse },
+  ]);
+const ticks = (ms: number): WatchInput[] =>
+  Array.from({ length: Math.ceil(ms / WATCH_LIMITS.tickMs) }, () => ({
+    kind: 'tick',
+    elapsedMs: WATCH_LIMITS.tickMs,
+  }));
+
+/** Heartbeats for so long, with what each says. */
+function beats(ms: number, pulse: (index: number) => RunnerPulse): WatchInput[] {
+  return Array.from({ length: Math.ceil(ms / HEARTBEAT_MS) }, (_, index): WatchInput[] => [
+    ...ticks(HEARTBEAT_MS),
+    { kind: 'pulse', pulse: pulse(index) },
+  ]).flat();
+}
+
+test('R44: a process that falls silent is frozen, in every phase that is watched', () => {
+  for (const status of ['loading', 'warming_up', 'ready', 'running'] as const) {
+    assert.equal(judge(after(ticks(WATCH_LIMITS.silenceMs), at(status))), null);
+    assert.match(judge(after(ticks(WATCH_LIMITS.silenceMs + 500), at(status))) ?? '', /no heartbeat/);
+  }
+});
+
+test('R44: an endless loop or a deadlock of the compute thread is seen although heartbeats come', () => {
+  const state = after(
+    beats(WATCH_LIMITS.standstillLeastMs + 500, () => IDLE),
+    at('running'),
+  );
+  assert.match(judge(state) ?? '', /stood still/);
+});
+
+test('R44: a long prefill chunk is not a freeze, within a multiple of what its rows take', () => {
+  const chunk: RunnerPulse = { counter: 7, stepRows: 256, slowestRowMs: 20, residentBytes: 0 };
+  const allowedMs = WATCH_LIMITS.standstillFactor * chunk.stepRows * chunk.slowestRowMs;
+  assert.equal(
+    judge(
+      after(
+        beats(allowedMs - HEARTBEAT_MS, () => chunk),
+        at('running', chunk),
+      ),
+    ),
+    null,
+  );
+  assert.match(
+    judge(
+      after(
+        beats(allowedMs + 2 * HEARTBEAT_MS, () => chunk),
+        at('running', chunk),
+      ),
+    ) ?? '',
+    /stood still/,
+  );
+});
+
+test('R44: the first step of all may take long', () => {
+  const first: RunnerPulse = { counter: 7, stepRows: 1, slowestRowMs: 0, residentBytes: 0 };
+  assert.equal(
+    judge(
+      after(
+        beats(60_000, () => first),
+        at('running', first),
+      ),
+    ),
+    null,
+  );
+});
+
+test('R49: a long load is alive while a share, or its resident memory, advances; then it has stalled', () => {
+  const minutes = 10 * 60_000;
+  const growing = beats(minutes, (index) => ({ ...IDLE, residentBytes: index * 400 * 1024 }));
+  assert.equal(judge(after(growing, at('loading'))), null);
+  const sharing = Array.from({ length: 100 }, (): WatchInput[] => [
+    ...beats(60_000, () => IDLE),
+    { kind: 'progress' },
+  ]);
+  assert.equal(judge(after(sharing.flat(), at('loading'))), null);
+  assert.match(
+    judge(
+      after(
+        beats(121_000, () => IDLE),
+        at('loading'),
+      ),
+    ) ?? '',
+    /no progress/,
+  );
+});
+
+test('R49: a process that never says a word is judged by the deadline of its phase', () => {
+  assert.equal(judge(after(ticks(19_000))), null);
+  assert.match(judge(after(ticks(21_000))) ?? '', /no progress/);
+});
+
+test('a stop, and an end, are not judged here', () => {
+  for (const status of ['stopping', 'stopped', 'failed'] as const) {
+    assert.equal(judge(after(ticks(1_000_000), at(status))), null);
+  }
+});
+
+test('R44: a node that was paused accuses nobody: one tick counts for little, however long it was', () => {
+  const state = after([{ kind: 'tick', elapsedMs: 3_600_000 }], at('running'));
+  assert.equal(judge(state), null);
+  assert.equal(judge(after([{ kind: 'tick', elapsedMs: -5_000 }], at('running'))), null);
+});
+
+test('R44: as long as heartbeats come and the counter moves, no order of events makes a false alarm', () => {
+  const gapMs = fc.integer({ min: 1, max: WATCH_LIMITS.silenceMs - WATCH_LIMITS.tickMs });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(gapMs, fc.nat(64)), { maxLength: 100 }), (gaps) => {
+      let state = at('running');
+      gaps.forEach(([gap, stepRows], index) => {
+        state = after(
+          [...ticks(gap), { kind: 'pulse', pulse: { ...IDLE, counter: index + 2, stepRows } }],
+          state,
+        );
+        assert.equal(judge(state), null);
+      });
+    }),
+  );
+});

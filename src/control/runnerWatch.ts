@@ -1,0 +1,131 @@
+/**
+ * Is a runner alive, or does it only exist? A pure judge, fed with what the runner sends and with ticks of the node's
+ * clock. It trusts counters, not clocks: time passes only in ticks, and a tick counts for little more than its
+ * interval, so that a node that was itself paused (a closed laptop) accuses nobody.
+ *
+ * Three signs are watched, each with the limit of its phase:
+ * - *silence*: the main thread of the runner, which never computes, reports twice a second. When nothing comes, the
+ *   process is stopped, or its main thread hangs.
+ * - *standstill*: the compute thread counts up between its steps and while it idles. A native call may take long, and
+ *   is allowed to: a multiple of what its rows took at the slowest so far.
+ * - *no progress*: while it starts, its status, the share loaded, or its resident memory must advance.
+ */
+import type { RunnerStatus } from './runnerLife.js';
+
+/** What the compute thread last said about its work. */
+export interface RunnerPulse {
+  /** Counts up between steps and while idle. */
+  readonly counter: number;
+  /** Rows of the step in progress; 0 between steps. */
+  readonly stepRows: number;
+  /** The most that one row of a step has taken so far, in milliseconds; 0 before the first step. */
+  readonly slowestRowMs: number;
+  readonly residentBytes: number;
+}
+
+export interface RunnerWatch {
+  readonly status: RunnerStatus;
+  readonly pulse: RunnerPulse | null;
+  /** Milliseconds of ticks since the last pulse. */
+  readonly silentMs: number;
+  /** Since the counter last moved. */
+  readonly standstillMs: number;
+  /** Since status, progress or memory last advanced. */
+  readonly noProgressMs: number;
+}
+
+export const WATCH_LIMITS = {
+  /** How often the node looks. */
+  tickMs: 250,
+  silenceMs: 2_500,
+  /** A step may take this many times what its rows took at the slowest. */
+  standstillFactor: 10,
+  standstillLeastMs: 2_500,
+  standstillMostMs: 600_000,
+  /** The first step of all, about which nothing is known. */
+  standstillFirstMs: 120_000,
+  /** Growth of the resident memory that counts as progress: pages of the model come in. */
+  progressBytes: 1024 * 1024,
+} as const;
+
+/** How long a starting runner may go without progress, in milliseconds. */
+const START_LIMITS_MS: Partial<Record<RunnerStatus, number>> = {
+  spawned: 20_000,
+  connecting: 20_000,
+  loading: 120_000,
+  warming_up: 120_000,
+};
+
+export type WatchInput =
+  | { readonly kind: 'status'; readonly status: RunnerStatus }
+  /** A further share of the model is loaded. */
+  | { readonly kind: 'progress' }
+  | { readonly kind: 'pulse'; readonly pulse: RunnerPulse }
+  | { readonly kind: 'tick'; readonly elapsedMs: number };
+
+export const NEW_WATCH: RunnerWatch = {
+  status: 'spawned',
+  pulse: null,
+  silentMs: 0,
+  standstillMs: 0,
+  noProgressMs: 0,
+};
+
+export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
+  switch (input.kind) {
+    case 'status':
+      return { ...state, status: input.status, noProgressMs: 0, standstillMs: 0 };
+    case 'progress':
+      return { ...state, noProgressMs: 0 };
+    case 'pulse':
+      return pulsed(state, input.pulse);
+    case 'tick': {
+      const ms = Math.min(Math.max(0, input.elapsedMs), 2 * WATCH_LIMITS.tickMs);
+      return {
+        ...state,
+        silentMs: state.silentMs + ms,
+        standstillMs: state.standstillMs + ms,
+        noProgressMs: state.noProgressMs + ms,
+      };
+    }
+  }
+}
+
+function pulsed(state: RunnerWatch, pulse: RunnerPulse): RunnerWatch {
+  const hasMoved = pulse.counter !== state.pulse?.counter;
+  const hasGrown = pulse.residentBytes >= (state.pulse?.residentBytes ?? 0) + WATCH_LIMITS.progressBytes;
+  return {
+    ...state,
+    // Small growth adds up: the memory compared with stays until the growth counts.
+    pulse: hasGrown ? pulse : { ...pulse, residentBytes: state.pulse?.residentBytes ?? pulse.residentBytes },
+    silentMs: 0,
+    standstillMs: hasMoved ? 0 : state.standstillMs,
+    noProgressMs: hasGrown ? 0 : state.noProgressMs,
+  };
+}
+
+/** Why the runner must be taken for dead, or null while it may live. A stop has its own bounds. */
+export function judge(state: RunnerWatch): string | null {
+  const startLimitMs = START_LIMITS_MS[state.status];
+  const isWatched = startLimitMs !== undefined || state.status === 'ready' || state.status === 'running';
+  if (!isWatched) return null;
+  if (state.pulse !== null && state.silentMs > WATCH_LIMITS.silenceMs) {
+    return `it has sent no heartbeat for ${Math.round(state.silentMs)} ms: the process is stopped or hangs`;
+  }
+  if (startLimitMs !== undefined) {
+    if (state.noProgressMs <= startLimitMs) return null;
+    return `it has made no progress for ${Math.round(state.noProgressMs)} ms`;
+  }
+  const limitMs = standstillLimitMs(state.pulse);
+  if (state.standstillMs <= limitMs) return null;
+  return `its compute thread has stood still for ${Math.round(state.standstillMs)} ms, and ${Math.round(limitMs)} are allowed`;
+}
+
+/** How long the counter may stand still, given what is being computed. */
+function standstillLimitMs(pulse: RunnerPulse | null): number {
+  const { standstillFactor, standstillLeastMs, standstillMostMs, standstillFirstMs } = WATCH_LIMITS;
+  if (pulse === null || pulse.stepRows === 0) return standstillLeastMs;
+  if (pulse.slowestRowMs === 0) return standstillFirstMs;
+  const allowedMs = standstillFactor * pulse.stepRows * pulse.slowestRowMs;
+  return Math.min(standstillMostMs, Math.max(standstillLeastMs, allowedMs));
+}
