@@ -338,6 +338,19 @@ test('requests that fill the cells to the last one run side by side to their end
   for (const task of tasks) assert.equal(task.answer.tokens[0]!.length, 12);
 });
 
+test('a request waits while two cells are missing for its longest answer', () => {
+  const rig = new SchedulerRig({ cells: 2 * 21 + 10 });
+  for (const first of [1, 2]) rig.submit(numbers(10, first), { maxTokens: 12, ignoreEos: true });
+  const third = rig.submit(numbers(10, 3), { maxTokens: 3, ignoreEos: true });
+  while (rig.tasks.every((task) => !task.answer.hasEnded)) {
+    rig.step();
+    assert.ok(third.answer.cachedPromptTokens === null || rig.scheduler.load.runningSequences < 3);
+  }
+  rig.drain();
+  assert.equal(third.answer.tokens[0]!.length, 3);
+  assert.equal(rig.engine.steppedOver, 0);
+});
+
 test('R66: a recurrent model loses the sequences of a failed step, and only these', () => {
   const rig = new SchedulerRig({ canTruncate: false });
   const lost = [rig.submit([1, 2], { ignoreEos: true }), rig.submit([3, 4], { ignoreEos: true })];
