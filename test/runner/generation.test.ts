@@ -135,6 +135,19 @@ test(
   },
 );
 
+test('R11: cancels at any moment of a step leave nothing behind', LIMIT, async () => {
+  const expected = await alone('afterwards');
+  for (let round = 0; round < 60; round++) {
+    const cancelled = runner.generate({ input: text(`${round} `.repeat(150)) });
+    await new Promise((resolve) => setTimeout(resolve, round % 6));
+    runner.send({ kind: 'cancel', request: cancelled.request });
+    const next = alone('afterwards');
+    const { fault } = await cancelled.ended;
+    assert.ok(fault === null || fault.code === 'cancelled');
+    assert.deepEqual((await next).tokens, expected.tokens);
+  }
+});
+
 test('R12: what is wrong with one request is its own error', LIMIT, async () => {
   const neighbour = alone('unharmed', { maxTokens: 60 });
   const chat = (content: string) =>
