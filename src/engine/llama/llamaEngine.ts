@@ -6,6 +6,8 @@
  * - Attention models compute a step as one graph. Recurrent and hybrid models may reorder rows inside; llama.cpp
  *   gives logits back in the order of the rows, so that callers need not know. Their state cannot be cut: they are
  *   not interrupted within a step, and lose the whole sequence when a step fails.
+ * - What neighbours do leaves a sequence's numbers alone but for rounding: cells that are freed and used again change
+ *   the order in which attention sums, and kernels for one row and for many round differently.
  */
 import { ShoalError } from '../../shared/errors.js';
 import type {
@@ -54,6 +56,7 @@ export class LlamaEngine implements Engine {
     this.#model = model;
     try {
       this.shape = modelShape(native, model);
+      requireWholeModel(this.shape, options.layers);
       this.canTruncate = canTruncate(native, model);
       this.#context = createContext(native, model, options, this.canTruncate ? this.abortFlag : null);
     } catch (error) {
@@ -81,7 +84,6 @@ export class LlamaEngine implements Engine {
         for (const sequence of input.sequences) this.#ledger.append(sequence);
         return { kind: 'logits', rows: this.#logits.rows(plan.outputs) };
       case DECODE_RESULT.noRoom:
-        this.#forgetStep(plan.sequences);
         return { kind: 'no_room' };
       case DECODE_RESULT.aborted:
         this.#forgetStep(plan.sequences);
@@ -144,6 +146,14 @@ export class LlamaEngine implements Engine {
   #requireOpen(): void {
     if (this.#closed) throw new ShoalError('engine_error', 'The engine is closed.');
   }
+}
+
+function requireWholeModel(shape: ShardShape, layers: EngineOptions['layers']): void {
+  if (layers === undefined || (layers.first === 0 && layers.end === shape.layerCount)) return;
+  throw new ShoalError(
+    'model_unsupported',
+    `The layers [${layers.first}, ${layers.end}) of ${shape.layerCount} were asked for, and this engine runs whole models.`,
+  );
 }
 
 /** Architectures whose cache of attention holds summaries of positions, which cannot be taken back one by one. */

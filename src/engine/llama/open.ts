@@ -1,6 +1,5 @@
 /** Opens a model file: the engine to compute with, and what the file says about its text. */
 import type { Tokenizer } from '../../models/tokenizer.js';
-import { ShoalError } from '../../shared/errors.js';
 import type { Engine, EngineOptions } from '../contract.js';
 import { native } from './binding/native.js';
 import { LlamaEngine } from './llamaEngine.js';
@@ -25,9 +24,6 @@ export interface OpenVocabulary extends TextFacts {
  *   `onProgress` returned false
  */
 export function openLlamaModel(options: EngineOptions): OpenModel {
-  if (options.layers !== undefined && options.layers.first !== 0) {
-    throw new ShoalError('model_unsupported', 'This engine runs whole models only.');
-  }
   const library = native();
   const model = loadModel(library, {
     path: options.modelPath,
