@@ -7,6 +7,7 @@ import { isLoopback } from '../api/http/access.js';
 import type { NodeView } from '../api/ports.js';
 import { createApiServer } from '../api/server.js';
 import { type AppliedEvent, ControlPlane } from '../cluster/controlPlane.js';
+import { lockHome } from '../cluster/homeLock.js';
 import { loadIdentity } from '../cluster/identity.js';
 import { Requests } from '../cluster/requests.js';
 import { runnersOf } from '../control/instances.js';
@@ -18,6 +19,7 @@ import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { createLog } from '../telemetry/log.js';
 import { Metrics, type NodeLoad } from '../telemetry/metrics.js';
 import { type Fit, fitModel } from '../worker/fitModel.js';
+import { Leftovers } from '../worker/leftovers.js';
 import { Worker } from '../worker/worker.js';
 import { computeThreads } from './computeThreads.js';
 import { readNodeMemory } from './nodeMemory.js';
@@ -25,7 +27,7 @@ import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
 
-export interface ModelProgress {
+interface ModelProgress {
   readonly modelId: ModelId;
   readonly fraction: number;
   readonly phase: string;
@@ -45,7 +47,12 @@ export interface RunningNode {
 export async function startNode(options: UpOptions): Promise<RunningNode> {
   requireKeyBeyondLoopback(options);
   const nodeId = loadIdentity(options.home);
+  const unlockHome = await lockHome(options.home);
   const log = createLog({ level: options.logLevel, json: options.logJson });
+  const leftovers = new Leftovers(options.home, (error) => {
+    log.error({ err: error }, 'the record of runners cannot be written');
+  });
+  for (const pid of await leftovers.end()) log.warn({ pid }, 'ended a runner of an earlier life');
   const catalogue = new ModelCatalogue({ directories: options.models });
   const instances = await placeModels(catalogue, nodeId, options);
   const paths = new Map(instances.map(({ instance, path }) => [instance.modelId, path]));
@@ -54,6 +61,7 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
   const worker = new Worker(
     {
       controlPlane,
+      leftovers,
       modelPath: (modelId) => paths.get(modelId) ?? modelId,
       onOutputLine: (runnerId, line) => log.debug({ runner_id: runnerId, line }, 'runner output'),
       onFailure: (runnerId, failure) => {
@@ -114,6 +122,7 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
       await app.close();
       await worker.stop();
       metrics.close();
+      unlockHome();
     },
   };
 }

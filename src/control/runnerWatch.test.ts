@@ -118,6 +118,14 @@ test('a stop, and an end, are not judged here', () => {
   }
 });
 
+test('R44: requests that come and go are no sign of life', () => {
+  const busy = Array.from({ length: 10 }, (_, index): WatchInput[] => [
+    ...ticks(HEARTBEAT_MS),
+    { kind: 'status', status: index % 2 === 0 ? 'running' : 'ready' },
+  ]);
+  assert.match(judge(after(busy.flat(), at('ready'))) ?? '', /no heartbeat/);
+});
+
 test('R44: a node that was paused accuses nobody: one tick counts for little, however long it was', () => {
   const state = after([{ kind: 'tick', elapsedMs: 3_600_000 }], at('running'));
   assert.equal(judge(state), null);

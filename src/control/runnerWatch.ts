@@ -38,6 +38,8 @@ export const WATCH_LIMITS = {
   /** How often the node looks. */
   tickMs: 250,
   silenceMs: 2_500,
+  /** What was said longer ago than this is no longer news. */
+  newsMs: 1_000,
   /** A step may take this many times what its rows took at the slowest. */
   standstillFactor: 10,
   standstillLeastMs: 2_500,
@@ -63,18 +65,21 @@ export type WatchInput =
   | { readonly kind: 'pulse'; readonly pulse: RunnerPulse }
   | { readonly kind: 'tick'; readonly elapsedMs: number };
 
-export const NEW_WATCH: RunnerWatch = {
-  status: 'spawned',
-  pulse: null,
-  silentMs: 0,
-  standstillMs: 0,
-  noProgressMs: 0,
-};
+const NOTHING_YET = { silentMs: 0, standstillMs: 0, noProgressMs: 0 };
+
+export const NEW_WATCH: RunnerWatch = { status: 'spawned', pulse: null, ...NOTHING_YET };
+
+/** Statuses in which the runner does not send heartbeats yet. */
+const BEFORE_HEARTBEATS: ReadonlySet<RunnerStatus> = new Set(['spawned', 'connecting']);
 
 export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
   switch (input.kind) {
-    case 'status':
-      return { ...state, status: input.status, noProgressMs: 0, standstillMs: 0 };
+    case 'status': {
+      const { status } = input;
+      // Only the runner moves through its start; whether it is busy the node says, and that is no sign of life.
+      const isSignOfLife = state.status in START_LIMITS_MS;
+      return isSignOfLife ? { ...state, ...NOTHING_YET, status } : { ...state, status };
+    }
     case 'progress':
       return { ...state, noProgressMs: 0 };
     case 'pulse':
@@ -109,15 +114,16 @@ export function judge(state: RunnerWatch): string | null {
   const startLimitMs = START_LIMITS_MS[state.status];
   const isWatched = startLimitMs !== undefined || state.status === 'ready' || state.status === 'running';
   if (!isWatched) return null;
-  if (state.pulse !== null && state.silentMs > WATCH_LIMITS.silenceMs) {
+  if (!BEFORE_HEARTBEATS.has(state.status) && state.silentMs > WATCH_LIMITS.silenceMs) {
     return `it has sent no heartbeat for ${Math.round(state.silentMs)} ms: the process is stopped or hangs`;
   }
   if (startLimitMs !== undefined) {
     if (state.noProgressMs <= startLimitMs) return null;
     return `it has made no progress for ${Math.round(state.noProgressMs)} ms`;
   }
+  // Without news nobody knows whether the counter moves: that is silence, which has its own limit.
   const limitMs = standstillLimitMs(state.pulse);
-  if (state.standstillMs <= limitMs) return null;
+  if (state.standstillMs <= limitMs || state.silentMs > WATCH_LIMITS.newsMs) return null;
   return `its compute thread has stood still for ${Math.round(state.standstillMs)} ms, and ${Math.round(limitMs)} are allowed`;
 }
 

@@ -75,7 +75,7 @@ function serve(
       model,
       clock: monotonicMs,
       peakMemoryBytes: () => process.resourceUsage().maxRSS * BYTES_PER_KIBIBYTE,
-      onStep: (soleRequest) => status.announceStep(soleRequest),
+      onStep: (soleRequest, rows) => status.announceStep(soleRequest, rows),
     },
     settings,
   );

@@ -14,7 +14,7 @@ const MOST_SLOTS = 256;
  * @throws {ShoalError} `engine_unavailable`, `model_unsupported`, `model_load_failed` or `cancelled`
  */
 export function loadModel(settings: RunnerSettings, onProgress: (fraction: number) => boolean): OpenModel {
-  selfTest(settings.threads);
+  selfTest();
   return openLlamaModel({
     modelPath: settings.modelPath,
     batchRows: settings.sequences + settings.prefillChunkTokens,

@@ -38,10 +38,7 @@ export class RunnerProcess {
       onBroken: (reason) => this.#fail({ code: 'runner_failed', message: reason }),
     });
     process.on('uncaughtException', (error) => this.#fail(toFault(error)));
-    this.#channel.send(
-      { kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid },
-      { kind: 'phase', phase: 'spawned', progress: null },
-    );
+    this.#channel.send({ kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid });
   }
 
   #receive(message: ToRunner): void {
@@ -118,7 +115,7 @@ export class RunnerProcess {
 
   #sendHeartbeat(): void {
     const load = { ...this.#status.load, residentBytes: process.memoryUsage.rss() };
-    this.#channel.send({ kind: 'heartbeat', counter: this.#status.beats, load });
+    this.#channel.send({ kind: 'heartbeat', pulse: this.#status.pulse, load });
   }
 
   /** Tells the node why, and ends with exit code 1. */

@@ -10,11 +10,11 @@ test('both sides see the same numbers', () => {
   one.load = load;
   one.beat();
   one.beat();
-  one.announceStep(17);
+  one.announceStep(17, 3);
   assert.deepEqual(other.load, load);
-  assert.equal(other.beats, 2);
+  assert.equal(other.pulse.counter, 2);
   assert.ok(other.isSoleRequest(17) && !other.isSoleRequest(18));
-  one.announceStep(null);
+  one.announceStep(null, 0);
   assert.ok(!other.isSoleRequest(17) && !other.isSoleRequest(0));
   assert.ok(!one.isShutdownRequested);
   other.requestShutdown();
@@ -44,10 +44,10 @@ test('the bell wakes the other thread', { timeout: 20_000 }, async () => {
   const module = new URL('./sharedStatus.js', import.meta.url).href;
   const worker = new Worker(source, { eval: true, workerData: { buffer: status.buffer, module } });
   const ended = new Promise((resolve) => worker.once('exit', resolve));
-  for (let wait = 0; status.beats === 0 && wait < 10_000; wait++) {
+  for (let wait = 0; status.pulse.counter === 0 && wait < 10_000; wait++) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   status.ring();
   assert.equal(await ended, 0);
-  assert.equal(status.beats, 2);
+  assert.equal(status.pulse.counter, 2);
 });

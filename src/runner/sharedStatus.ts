@@ -3,9 +3,9 @@
  * computing. The compute thread writes the counter, the load and whose step is running; the main thread rings the
  * bell and asks for the end.
  */
-import type { RunnerLoad } from '../shared/runnerProtocol.js';
+import type { ComputePulse, RunnerLoad } from '../shared/runnerProtocol.js';
 
-const WORDS = { bell: 0, shutdown: 1, soleRequest: 2 } as const;
+const WORDS = { bell: 0, shutdown: 1, soleRequest: 2, stepRows: 3 } as const;
 const WORD_COUNT = 4;
 const COUNTER_OFFSET = WORD_COUNT * Int32Array.BYTES_PER_ELEMENT;
 const LOAD_OFFSET = COUNTER_OFFSET + BigInt64Array.BYTES_PER_ELEMENT;
@@ -16,8 +16,11 @@ const LOAD_FIELDS = [
   'totalCells',
   'prefixCacheCells',
 ] as const;
-const BYTES = LOAD_OFFSET + LOAD_FIELDS.length * Float64Array.BYTES_PER_ELEMENT;
+const SLOWEST_ROW_OFFSET = LOAD_OFFSET + LOAD_FIELDS.length * Float64Array.BYTES_PER_ELEMENT;
+const BYTES = SLOWEST_ROW_OFFSET + Float64Array.BYTES_PER_ELEMENT;
 const NO_REQUEST = 0;
+/** What the slowest row keeps of its time with each further step, so that one long pause does not count for ever. */
+const FADING = 0.99;
 
 type ComputeLoad = Omit<RunnerLoad, 'residentBytes'>;
 
@@ -27,12 +30,15 @@ export class SharedStatus {
   readonly #words: Int32Array;
   readonly #counter: BigInt64Array;
   readonly #load: Float64Array;
+  readonly #slowestRowMs: Float64Array;
+  #stepStartedMs = 0;
 
   constructor(buffer = new SharedArrayBuffer(BYTES)) {
     this.buffer = buffer;
     this.#words = new Int32Array(buffer, 0, WORD_COUNT);
     this.#counter = new BigInt64Array(buffer, COUNTER_OFFSET, 1);
     this.#load = new Float64Array(buffer, LOAD_OFFSET, LOAD_FIELDS.length);
+    this.#slowestRowMs = new Float64Array(buffer, SLOWEST_ROW_OFFSET, 1);
   }
 
   /** Main thread: wakes the compute thread, after a message for it was posted. */
@@ -61,9 +67,19 @@ export class SharedStatus {
     return Atomics.load(this.#words, WORDS.shutdown) === 1;
   }
 
-  /** Compute thread: the only request with rows in the step that begins, if it is only one. */
-  announceStep(soleRequest: number | null): void {
+  /**
+   * Compute thread: a step begins, or with 0 rows has ended.
+   * @param soleRequest the only request with rows in it, if it is only one
+   */
+  announceStep(soleRequest: number | null, rows: number): void {
     Atomics.store(this.#words, WORDS.soleRequest, soleRequest ?? NO_REQUEST);
+    const now = performance.now();
+    const endedRows = Atomics.exchange(this.#words, WORDS.stepRows, rows);
+    if (endedRows > 0) {
+      const rowMs = (now - this.#stepStartedMs) / endedRows;
+      this.#slowestRowMs[0] = Math.max(rowMs, this.#slowestRowMs[0]! * FADING);
+    }
+    this.#stepStartedMs = now;
   }
 
   /** Does the running step compute for this request alone, so that it may be aborted? */
@@ -76,8 +92,12 @@ export class SharedStatus {
     Atomics.add(this.#counter, 0, 1n);
   }
 
-  get beats(): number {
-    return Number(Atomics.load(this.#counter, 0));
+  get pulse(): ComputePulse {
+    return {
+      counter: Number(Atomics.load(this.#counter, 0)),
+      stepRows: Atomics.load(this.#words, WORDS.stepRows),
+      slowestRowMs: this.#slowestRowMs[0]!,
+    };
   }
 
   get load(): ComputeLoad {

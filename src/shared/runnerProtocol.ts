@@ -8,7 +8,7 @@ import type { Fault } from './errors.js';
 import type { GenerationEvent, GenerationRequest } from './generation.js';
 import type { RunnerId } from './ids.js';
 
-export const RUNNER_PROTOCOL_VERSION = 1;
+export const RUNNER_PROTOCOL_VERSION = 2;
 
 /** File descriptor of the channel in the runner. */
 export const RUNNER_CHANNEL_FD = 3;
@@ -29,7 +29,17 @@ export interface RunnerSettings {
   readonly gpuLayers: number;
 }
 
-export type RunnerPhase = 'spawned' | 'loading' | 'warming_up' | 'ready';
+type RunnerPhase = 'loading' | 'warming_up' | 'ready';
+
+/** A sign of life of the compute thread; sent with each heartbeat. */
+export interface ComputePulse {
+  /** Counts up between steps and while idle. */
+  readonly counter: number;
+  /** Rows of the step in progress; 0 between steps. */
+  readonly stepRows: number;
+  /** The most that one row of a step has taken, fading slowly, in milliseconds; 0 before the first step. */
+  readonly slowestRowMs: number;
+}
 
 /** How the runner stands right now; sent with each heartbeat. */
 export interface RunnerLoad {
@@ -65,7 +75,7 @@ export type FromRunner =
       readonly progress: number | null;
       readonly model?: LoadedModel;
     }
-  | { readonly kind: 'heartbeat'; readonly counter: number; readonly load: RunnerLoad }
+  | { readonly kind: 'heartbeat'; readonly pulse: ComputePulse; readonly load: RunnerLoad }
   | { readonly kind: 'event'; readonly request: number; readonly event: GenerationEvent }
   /** The runner cannot go on and will exit; the fault says why. */
   | { readonly kind: 'fatal'; readonly fault: Fault };

@@ -4,7 +4,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
-import { hasProcess, isLegalMove, type RunnerStatus } from '../control/runnerLife.js';
+import { isLegalMove, type RunnerStatus } from '../control/runnerLife.js';
+import {
+  judge,
+  NEW_WATCH,
+  type RunnerWatch,
+  WATCH_LIMITS,
+  type WatchInput,
+  watch,
+} from '../control/runnerWatch.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
@@ -30,6 +38,13 @@ export interface RunnerProcessEvents {
   onEnd(failure: RunnerFailure | null): void;
 }
 
+/** Statuses that do not read well in "failed while …". */
+const PHASE_NAMES: Partial<Record<RunnerStatus, string>> = {
+  spawned: 'starting',
+  warming_up: 'warming up',
+  ready: 'idle',
+};
+
 /** How long after the exit event the last output may still come in. */
 const OUTPUT_GRACE_MS = 30;
 
@@ -44,8 +59,9 @@ export class RunnerProcess {
   readonly #streams = new Map<number, GenerationStream>();
   #resolveExited!: () => void;
   #nextRequest = 1;
-  #status: RunnerStatus = 'spawned';
-  #phaseTimer: NodeJS.Timeout | undefined;
+  #watch: RunnerWatch = NEW_WATCH;
+  readonly #watchTimer: NodeJS.Timeout;
+  #lastTickMs = performance.now();
   #shutdownRequested = false;
   #stopping: Promise<void> | null = null;
   /** Why the process was ended, or says that it must end, before its exit is seen. */
@@ -85,7 +101,7 @@ export class RunnerProcess {
         end();
       });
     });
-    this.#armPhaseTimer(TIMES.runnerSpawnMs);
+    this.#watchTimer = setInterval(() => this.#tick(), WATCH_LIMITS.tickMs);
   }
 
   get pid(): number | null {
@@ -93,7 +109,7 @@ export class RunnerProcess {
   }
 
   get status(): RunnerStatus {
-    return this.#status;
+    return this.#watch.status;
   }
 
   /** Requests that have not ended. */
@@ -106,8 +122,9 @@ export class RunnerProcess {
     const request = this.#nextRequest++;
     this.#streams.set(request, stream);
     stream.onAborted(() => {
-      if (this.#streams.delete(request)) this.#channel.send({ kind: 'cancel', request });
+      if (this.#forget(request)) this.#channel.send({ kind: 'cancel', request });
     });
+    this.#move('running', null, null);
     this.#channel.send({ kind: 'generate', request, generation });
   }
 
@@ -124,7 +141,6 @@ export class RunnerProcess {
   async #stop(): Promise<void> {
     if (this.#hasEnded) return;
     this.#move('stopping', null, null);
-    clearTimeout(this.#phaseTimer);
     for (const request of this.#streams.keys()) this.#channel.send({ kind: 'cancel', request });
     this.#endStreams({ code: 'not_ready', message: 'the runner is being stopped' });
     this.#channel.send({ kind: 'shutdown' });
@@ -157,20 +173,23 @@ export class RunnerProcess {
           this.#kill({ code: 'runner_failed', message: `the runner is of another release: ${versions}` });
           return;
         }
+        this.#move('connecting', null, null);
         this.#channel.send({ kind: 'load', settings: this.#settings });
-        this.#armPhaseTimer(TIMES.runnerLoadStallMs);
         return;
       case 'phase':
         if (this.#shutdownRequested) return;
         this.#move(message.phase, message.progress, message.model ?? null);
         return;
-      case 'heartbeat':
-        this.#events.onLoad(message.load);
+      case 'heartbeat': {
+        const { pulse, load } = message;
+        this.#observe({ kind: 'pulse', pulse: { ...pulse, residentBytes: load.residentBytes } });
+        this.#events.onLoad(load);
         return;
+      }
       case 'event': {
         const { request, event } = message;
         const stream = this.#streams.get(request);
-        if (event.kind === 'finished' || event.kind === 'failed') this.#streams.delete(request);
+        if (event.kind === 'finished' || event.kind === 'failed') this.#forget(request);
         stream?.push(event);
         return;
       }
@@ -179,42 +198,51 @@ export class RunnerProcess {
     }
   }
 
+  /** Drops a request that has ended. False when it had been dropped before. */
+  #forget(request: number): boolean {
+    const wasOpen = this.#streams.delete(request);
+    if (this.#streams.size === 0 && this.status === 'running') this.#move('ready', null, null);
+    return wasOpen;
+  }
+
   #move(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
-    if (!isLegalMove(this.#status, status)) {
-      this.#kill({ code: 'runner_failed', message: `the runner went from ${this.#status} to ${status}` });
+    if (!isLegalMove(this.status, status)) {
+      this.#kill({ code: 'runner_failed', message: `the runner went from ${this.status} to ${status}` });
       return;
     }
-    this.#status = status;
-    if (status === 'loading') this.#armPhaseTimer(TIMES.runnerLoadStallMs);
-    else if (status === 'warming_up') this.#armPhaseTimer(TIMES.runnerWarmUpMs);
-    else clearTimeout(this.#phaseTimer);
+    if (status !== this.status) this.#observe({ kind: 'status', status });
+    else if (progress !== null) this.#observe({ kind: 'progress' });
     this.#events.onStatus(status, progress, model);
   }
 
-  /** Each sign of progress arms the timer anew; when it runs out the phase has stalled. */
-  #armPhaseTimer(limitMs: number): void {
-    clearTimeout(this.#phaseTimer);
-    this.#phaseTimer = setTimeout(() => {
-      this.#kill({
-        code: 'runner_failed',
-        message: `the runner made no progress for ${limitMs} ms while it was ${this.#status}`,
-      });
-    }, limitMs);
+  #observe(input: WatchInput): void {
+    this.#watch = watch(this.#watch, input);
+  }
+
+  /** Looks whether the process is there and alive. An exit is seen by its event; this is the second pair of eyes. */
+  #tick(): void {
+    const now = performance.now();
+    this.#observe({ kind: 'tick', elapsedMs: now - this.#lastTickMs });
+    this.#lastTickMs = now;
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== null || signalCode !== null) this.#end({ exitCode, signal: signalCode });
+    const verdict = judge(this.#watch);
+    if (verdict !== null) this.#kill({ code: 'runner_failed', message: `the runner is frozen: ${verdict}` });
   }
 
   #kill(cause: Fault): void {
-    this.#cause ??= cause;
-    clearTimeout(this.#phaseTimer);
+    if (this.#cause !== null) return;
+    this.#cause = cause;
     this.#child.kill('SIGKILL');
   }
 
   #end(end: ProcessEnd): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    clearTimeout(this.#phaseTimer);
+    clearInterval(this.#watchTimer);
     this.#channel.close();
     const failure = this.#shutdownRequested ? null : this.#failure(end);
-    this.#status = failure === null ? 'stopped' : 'failed';
+    this.#observe({ kind: 'status', status: failure === null ? 'stopped' : 'failed' });
     this.#endStreams(
       failure === null
         ? { code: 'not_ready', message: 'the runner was stopped' }
@@ -229,8 +257,8 @@ export class RunnerProcess {
     const message = [this.#cause?.message, how].filter((part) => part != null).join('; ');
     return {
       code: this.#cause?.code ?? 'runner_failed',
-      message: `runner ${hasProcess(this.#status) ? `while ${this.#status}` : ''}: ${message}`,
-      phase: this.#status,
+      message: `the runner failed while ${PHASE_NAMES[this.status] ?? this.status}: ${message}`,
+      phase: this.status,
       ...(end.signal === null ? {} : { signal: end.signal }),
       ...(end.exitCode === null ? {} : { exitCode: end.exitCode }),
       stderrTail: this.#stderr.lines(),

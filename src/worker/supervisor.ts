@@ -4,7 +4,7 @@
  */
 import type { ControlEvent } from '../control/events.js';
 import { decideRestart, type RestartHistory } from '../control/restartPolicy.js';
-import type { RunnerStatus } from '../control/runnerLife.js';
+import { isServing, type RunnerStatus } from '../control/runnerLife.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
@@ -25,6 +25,9 @@ export interface SupervisorComponents {
   readonly publish: (event: ControlEvent) => void;
   readonly onOutputLine: (line: string) => void;
   readonly onFailure: (failure: RunnerFailure) => void;
+  /** A process was started, or has ended. */
+  readonly onStarted: (pid: number) => void;
+  readonly onEnded: (pid: number) => void;
   /** Uniform in [0, 1), for the jitter of restarts. */
   readonly random: () => number;
 }
@@ -63,6 +66,7 @@ export class Supervisor {
       onOutputLine: (line) => this.#components.onOutputLine(line),
       onEnd: (failure) => this.#ended(failure),
     });
+    if (this.#process.pid !== null) this.#components.onStarted(this.#process.pid);
     this.#publish('spawned', null);
   }
 
@@ -73,7 +77,7 @@ export class Supervisor {
       stream.fail({ code: 'not_ready', message: 'the runner is being stopped' });
     } else if (this.#process === null) {
       stream.fail({ code: 'runner_failed', message: 'the runner has failed and is not back yet' });
-    } else if (this.#process.status === 'ready') {
+    } else if (isServing(this.#process.status)) {
       this.#process.generate(request, stream);
     } else {
       this.#waiting.set(stream, request);
@@ -92,9 +96,11 @@ export class Supervisor {
 
   #statusChanged(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
     this.#telemetry = { ...this.#telemetry, progress, model: model ?? this.#telemetry.model };
-    if (status !== this.#status) this.#publish(status, null);
-    if (status !== 'ready') return;
-    this.#readySince ??= performance.now();
+    // Whether it is busy at this moment is telemetry, not a fact to log.
+    const isNews = status !== this.#status && !(isServing(status) && isServing(this.#status));
+    if (isNews) this.#publish(status, null);
+    if (status !== 'ready' || this.#readySince !== null) return;
+    this.#readySince = performance.now();
     for (const [stream, request] of this.#waiting) {
       this.#waiting.delete(stream);
       this.#process?.generate(request, stream);
@@ -103,6 +109,7 @@ export class Supervisor {
 
   #ended(failure: RunnerFailure | null): void {
     const ranReadyMs = this.#readySince === null ? 0 : performance.now() - this.#readySince;
+    if (this.#process?.pid != null) this.#components.onEnded(this.#process.pid);
     this.#process = null;
     this.#telemetry = { ...this.#telemetry, load: null };
     if (failure === null || this.#isStopping) {

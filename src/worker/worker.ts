@@ -7,12 +7,14 @@ import { GenerationStream } from '../shared/generationStream.js';
 import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
+import type { Leftovers } from './leftovers.js';
 import { type RunnerTelemetry, Supervisor } from './supervisor.js';
 
 export interface WorkerComponents {
   readonly controlPlane: ControlPlane;
   /** Path of a model's file. The model was placed here, so it is known here. */
   readonly modelPath: (modelId: ModelId) => string;
+  readonly leftovers: Leftovers;
   /** A line that a runner wrote to its output. */
   readonly onOutputLine: (runnerId: RunnerId, line: string) => void;
   readonly onFailure: (runnerId: RunnerId, failure: RunnerFailure) => void;
@@ -75,13 +77,15 @@ export class Worker {
   }
 
   #startRunner(instance: InstanceRecord, { runnerId }: ShardRecord): void {
-    const { controlPlane, onOutputLine, onFailure } = this.#components;
+    const { controlPlane, leftovers, onOutputLine, onFailure } = this.#components;
     const supervisor = new Supervisor(
       {
         runnerEntry: this.#options.runnerEntry,
         publish: (event) => controlPlane.publish(event),
         onOutputLine: (line) => onOutputLine(runnerId, line),
         onFailure: (failure) => onFailure(runnerId, failure),
+        onStarted: (pid) => void leftovers.add(pid),
+        onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
       },
       this.#settings(instance, runnerId),

@@ -173,7 +173,7 @@ test('R12: what is wrong with one request is its own error', LIMIT, async () => 
 
 test('R44: the heartbeat counter moves while idle and while computing', LIMIT, async () => {
   const beats = () =>
-    runner.messages.filter((message) => message.kind === 'heartbeat').map((message) => message.counter);
+    runner.messages.filter((message) => message.kind === 'heartbeat').map((message) => message.pulse.counter);
   const known = beats().length;
   await runner.waitFor((message) => message.kind === 'heartbeat' && beats().length >= known + 3);
   const counters = beats().slice(known);

@@ -31,7 +31,7 @@ test('R49: a runner greets, reports its phases in order, and tells about its mod
     await runner.ready();
     const phases = runner.messages.filter((message) => message.kind === 'phase');
     const order = phases.map(({ phase }) => phase).filter((phase, index, all) => phase !== all[index - 1]);
-    assert.deepEqual(order, ['spawned', 'loading', 'warming_up', 'ready']);
+    assert.deepEqual(order, ['loading', 'warming_up', 'ready']);
     const { model: facts } = phases.at(-1)!;
     assert.equal(facts?.architecture, 'qwen3');
     assert.deepEqual([facts?.contextTokens, facts?.cacheCells], [512, 4096]);
@@ -135,7 +135,7 @@ test('an idle runner sleeps: its compute thread takes almost no processor time',
     const beats = () => runner.messages.filter((message) => message.kind === 'heartbeat');
     const first = beats().length;
     await runner.waitFor(() => beats().length >= first + 4);
-    const counters = beats().map((message) => message.counter);
+    const counters = beats().map((message) => message.pulse.counter);
     const perBeat = (counters.at(-1)! - counters[first]!) / (counters.length - 1 - first);
     // It wakes to beat, twice for each report, and not in a loop.
     assert.ok(perBeat <= 2 * TIMES.heartbeatMs, `${perBeat} turns of the loop in ${TIMES.heartbeatMs} ms`);

@@ -20,6 +20,23 @@ let behaviour = '';
 
 const send = (message: FromRunner): boolean => channel.write(encodeFrame(message, LIMITS.runnerFrameBytes));
 
+/** Twice a second in the real runner; here often enough for quick tests. */
+const HEARTBEAT_MS = 100;
+let counter = 0;
+
+function beat(): void {
+  if (behaviour !== 'stand still') counter += 1;
+  const load = {
+    runningSequences: timers.size,
+    queuedRequests: 0,
+    usedCells: 0,
+    totalCells: 64,
+    prefixCacheCells: 0,
+    residentBytes: process.memoryUsage.rss(),
+  };
+  send({ kind: 'heartbeat', pulse: { counter, stepRows: timers.size, slowestRowMs: 1 }, load });
+}
+
 const behaviours: Record<string, () => unknown> = {
   'exit with 1': () => process.exit(1),
   'exit with 0': () => process.exit(0),
@@ -28,6 +45,7 @@ const behaviours: Record<string, () => unknown> = {
   'a frame of 4 GB': () => channel.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3])),
   'an unknown message': () => channel.write(encodeFrame({ kind: 'nonsense' }, LIMITS.runnerFrameBytes)),
   'an illegal move': () => send({ kind: 'phase', phase: 'ready', progress: null }),
+  'say nothing': () => undefined,
   'fatal and exit': () => {
     send({ kind: 'fatal', fault: { code: 'model_load_failed', message: 'the file is torn' } });
     channel.end(() => process.exit(1));
@@ -40,6 +58,7 @@ const behaviours: Record<string, () => unknown> = {
 };
 
 function load(): void {
+  setInterval(beat, HEARTBEAT_MS);
   const act = behaviours[behaviour];
   if (act !== undefined) {
     act();
@@ -53,6 +72,7 @@ function load(): void {
 
 function generate(request: number): void {
   send({ kind: 'event', request, event: { kind: 'started', promptTokens: 1, cachedPromptTokens: 0 } });
+  if (behaviour === 'hang in an endless loop') for (;;) counter += 1;
   const timer = setInterval(() => {
     send({ kind: 'event', request, event: { kind: 'delta', choice: 0, text: 'x', tokens: [1] } });
   }, TOKEN_INTERVAL_MS);

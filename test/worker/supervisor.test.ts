@@ -3,6 +3,7 @@ import { afterEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ControlEvent } from '../../src/control/events.js';
 import type { RunnerStatus } from '../../src/control/runnerLife.js';
+import { WATCH_LIMITS } from '../../src/control/runnerWatch.js';
 import type { RunnerFailure } from '../../src/control/state.js';
 import type { GenerationRequest } from '../../src/shared/generation.js';
 import type { CommandId, ModelId, RunnerId } from '../../src/shared/ids.js';
@@ -31,6 +32,8 @@ class Bench {
         },
         onOutputLine: () => undefined,
         onFailure: (failure) => this.failures.push(failure),
+        onStarted: () => undefined,
+        onEnded: () => undefined,
         random: () => 0.999,
       },
       {
@@ -100,7 +103,7 @@ const faults: [behaviour: string, code: string, message: RegExp][] = [
   ['garbage', 'runner_failed', /garbage/],
   ['a frame of 4 GB', 'runner_failed', /over the limit/],
   ['an unknown message', 'runner_failed', /nonsense/],
-  ['an illegal move', 'runner_failed', /from spawned to ready/],
+  ['an illegal move', 'runner_failed', /from connecting to ready/],
   ['fatal and exit', 'model_load_failed', /the file is torn/],
 ];
 
@@ -112,7 +115,7 @@ for (const [behaviour, code, message] of faults) {
     assert.equal(made.failures.length, 1);
     assert.equal(made.failures[0]?.code, code);
     assert.match(made.failures[0]?.message ?? '', message);
-    assert.equal(made.failures[0]?.phase, 'spawned');
+    assert.equal(made.failures[0]?.phase, 'connecting');
     assert.ok(failed.restartAt !== null, 'a restart is planned');
     const end = await waiting.ended;
     assert.ok(end.kind === 'failed' && message.test(end.fault.message), 'the waiting request is released');
@@ -148,6 +151,35 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGSEGV'] as const) {
   });
 }
 
+for (const [name, behaviour, act, message] of [
+  ['SIGSTOP', 'normal', (pid: number) => process.kill(pid, 'SIGSTOP'), /no heartbeat/],
+  ['an endless loop of the whole process', 'hang in an endless loop', () => undefined, /no heartbeat/],
+  ['a compute thread that stands still', 'stand still', () => undefined, /stood still/],
+] as const) {
+  test(`R44: ${name} in mid-stream is seen, killed and reported once`, { timeout: BOUND_MS }, async () => {
+    const made = bench(behaviour);
+    await made.until('ready');
+    const stream = made.supervisor.generate(request);
+    act(made.pid);
+    const end = await stream.ended;
+    assert.ok(end.kind === 'failed');
+    assert.equal(end.fault.code, 'runner_failed');
+    assert.match(end.fault.message, message);
+    assert.equal(made.failures.length, 1);
+    assert.equal(made.failures[0]?.phase, 'running');
+    assert.equal(made.failures[0]?.signal, 'SIGKILL');
+  });
+}
+
+test('R44: a runner that idles for long is not mistaken for a frozen one', {
+  timeout: BOUND_MS,
+}, async () => {
+  const made = bench('normal');
+  await made.until('ready');
+  await new Promise((resolve) => setTimeout(resolve, 2 * WATCH_LIMITS.silenceMs));
+  assert.equal(made.failures.length, 0);
+});
+
 test('R48: a killed runner comes back and serves the next request', { timeout: BOUND_MS }, async () => {
   const made = bench('normal');
   await made.until('ready');
@@ -164,7 +196,7 @@ test('R2: a request that comes before the runner is ready waits for it', { timeo
   for await (const event of made.supervisor.generate(request)) if (event.kind === 'delta') break;
   assert.deepEqual(
     made.changes.map((change) => change.status),
-    ['spawned', 'loading', 'warming_up', 'ready'],
+    ['spawned', 'connecting', 'loading', 'warming_up', 'ready'],
   );
 });
 

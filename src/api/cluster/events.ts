@@ -6,7 +6,7 @@ import { ShoalError } from '../../shared/errors.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ApiContext } from '../context.js';
 import { EventStream } from '../http/eventStream.js';
-import { errorResponses } from '../http/openApi.js';
+import { errorResponses, textResponse } from '../http/openApi.js';
 
 const INDEX = /^\d{1,15}$/;
 
@@ -27,7 +27,10 @@ export function registerEvents(app: FastifyInstance, { view, keepAliveMs }: ApiC
         operationId: 'events',
         tags: ['cluster'],
         querystring: z.object({ since: z.string().regex(INDEX).optional() }),
-        response: errorResponses('queue_full'),
+        response: {
+          200: textResponse('The events', 'text/event-stream'),
+          ...errorResponses('queue_full'),
+        },
       },
     },
     (request, reply) => {

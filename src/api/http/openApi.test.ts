@@ -33,6 +33,7 @@ after(() => api.close());
 
 const ROUTES = [
   'get /',
+  'get /events',
   'get /health',
   'get /metrics',
   'get /models',

@@ -20,7 +20,7 @@ export interface ModelServerComponents {
   /** Milliseconds of a clock that never goes back; the same that receipt is measured with. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
-  readonly onStep?: (soleRequest: number | null) => void;
+  readonly onStep?: (soleRequest: number | null, rows: number) => void;
 }
 
 export interface RequestEvent {

@@ -22,8 +22,8 @@ export interface SchedulerComponents {
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
-  /** Told before a step whose rows all belong to one request, and with null otherwise: may it be aborted? */
-  readonly onStep?: (soleRequest: number | null) => void;
+  /** Told before a step of so many rows, with the one request they all belong to or null; and with 0 rows after it. */
+  readonly onStep?: (soleRequest: number | null, rows: number) => void;
 }
 
 export interface SchedulerOptions {

@@ -15,8 +15,8 @@ export interface StepComputerComponents {
   readonly slots: Slots;
   readonly running: RunningSet;
   readonly clock: () => number;
-  /** Told before a step whose rows all belong to one request, and with null otherwise: may it be aborted? */
-  readonly onStep?: ((soleRequest: number | null) => void) | undefined;
+  /** Told before a step of so many rows, with the one request they all belong to or null; and with 0 rows after it. */
+  readonly onStep?: ((soleRequest: number | null, rows: number) => void) | undefined;
 }
 
 const NOTHING_FORBIDDEN: ReadonlySet<number> = new Set();
@@ -56,9 +56,10 @@ export class StepComputer {
   /** One engine step; null when it went well, or was aborted and has changed nothing. */
   #run(plan: readonly PlannedRows[]): ShoalError | null {
     const { engine, slots, onStep } = this.#components;
-    slots.makeRoom(plan.reduce((sum, rows) => sum + rows.count, 0));
+    const rowCount = plan.reduce((sum, rows) => sum + rows.count, 0);
+    slots.makeRoom(rowCount);
     const { request: first } = plan[0]!;
-    onStep?.(plan.every(({ request }) => request === first) ? first.task.request : null);
+    onStep?.(plan.every(({ request }) => request === first) ? first.task.request : null, rowCount);
     try {
       let result = engine.step(this.#rows.fill(plan));
       if (result.kind === 'no_room') {
@@ -79,7 +80,7 @@ export class StepComputer {
       if (error instanceof ShoalError) return error;
       throw error;
     } finally {
-      onStep?.(null);
+      onStep?.(null, 0);
     }
   }
 
