@@ -25,7 +25,7 @@ def orthogonalize(matrices, steps=4):
 class Muon:
     """`learning_rate` is the root-mean-square step of a square matrix; tall ones get `sqrt(rows / columns)` more."""
 
-    def __init__(self, parameters, learning_rate=0.02, momentum=0.95, weight_decay=0.02):
+    def __init__(self, parameters, learning_rate=0.015, momentum=0.95, weight_decay=0.02):
         self.parameters = list(parameters)
         self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
         self.buffers = [torch.zeros_like(p) for p in self.parameters]
@@ -45,7 +45,7 @@ class Muon:
 class Optimizer:
     """Both optimizers behind one `step`, with linear warm-up and linear decay to zero."""
 
-    def __init__(self, model, total_steps, warmup_steps=40, matrix_rate=0.02, other_rate=0.004):
+    def __init__(self, model, total_steps, warmup_steps=20, matrix_rate=0.015, other_rate=0.003):
         matrices = [getattr(model, name) for name in model.MATRICES]
         known = {id(p) for p in matrices}
         others = [p for p in model.parameters() if id(p) not in known]
