@@ -1,7 +1,7 @@
 /** What every room of the API works with. */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Lifetimes } from './http/lifetime.js';
-import type { GenerationService, NodeView, RequestObserver } from './ports.js';
+import type { FailpointService, GenerationService, NodeView, RequestObserver } from './ports.js';
 
 /** The parts that the composition root plugs in. */
 export interface ApiComponents {
@@ -9,6 +9,8 @@ export interface ApiComponents {
   readonly view: NodeView;
   readonly observer: RequestObserver;
   readonly log: FastifyBaseLogger;
+  /** Absent: no failpoints, neither by header nor by route. */
+  readonly failpoints?: FailpointService;
 }
 
 export interface ApiContext extends ApiComponents {

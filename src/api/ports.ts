@@ -1,8 +1,9 @@
 /** What the API needs from the rest of the node. `cli/node.ts` plugs the real parts in. */
 
 import type { ModelListing } from '../models/listing.js';
+import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
-import type { CommandId, InstanceId, NodeId } from '../shared/ids.js';
+import type { CommandId, InstanceId, NodeId, RunnerId } from '../shared/ids.js';
 
 /** An accepted request, served by an instance. */
 export interface Generation {
@@ -42,6 +43,12 @@ export interface NodeView {
   models(): Promise<readonly ModelListing[]>;
   /** Metrics in the Prometheus text format. */
   metrics(): Promise<string>;
+}
+
+/** Causes faults on purpose; plugged in only where the node was started with `--failpoints`. */
+export interface FailpointService {
+  /** @param runnerId null = every runner of this node. @returns how many runners it concerns */
+  fail(failpoint: Failpoint, runnerId: RunnerId | null): number;
 }
 
 /** Told once for each HTTP request that ends; for metrics. */

@@ -14,6 +14,7 @@ import { packageRoot } from '../shared/packageRoot.js';
 import { registerBench } from './bench/routes.js';
 import { registerCluster } from './cluster/routes.js';
 import type { ApiComponents, ApiContext } from './context.js';
+import { registerDebug } from './debug/routes.js';
 import { createAccessCheck } from './http/access.js';
 import { errorBody, httpFault, sendFault } from './http/errors.js';
 import { acceptOnlyJson } from './http/json.js';
@@ -100,6 +101,7 @@ export function createApiServer(components: ApiComponents, options: ApiOptions):
     registerOpenAi(scope, context);
     registerBench(scope, context);
     registerCluster(scope, context);
+    registerDebug(scope, context);
   });
   return app;
 }

@@ -74,6 +74,7 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
       runnerEntry: RUNNER_ENTRY,
       threads: options.threads ?? computeThreads(),
       gpuLayers: options.gpuLayers,
+      allowFailpoints: options.failpoints,
     },
   );
   const metrics = new Metrics({ load: () => totalLoad(worker) });
@@ -100,7 +101,13 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
     metrics: () => metrics.text(),
   };
   const app = createApiServer(
-    { generations: requests, observer: metrics, log, view },
+    {
+      generations: requests,
+      observer: metrics,
+      log,
+      view,
+      ...(options.failpoints ? { failpoints: worker } : {}),
+    },
     { host: options.apiHost, apiKeys: options.apiKey, allowedOrigins: options.allowOrigin },
   );
   const apiUrl = await listen(app, options);

@@ -21,6 +21,7 @@ export interface UpOptions {
   readonly sequences: number | null;
   readonly threads: number | null;
   readonly gpuLayers: number;
+  readonly failpoints: boolean;
   readonly logLevel: LogLevel;
   readonly logJson: boolean;
 }
@@ -65,6 +66,7 @@ export function addUpOptions(command: Command, hostname: string): Command {
     new Option('--gpu-layers <count>', 'layers on the GPU, where there is one')
       .default(ALL_LAYERS)
       .argParser(count),
+    new Option('--failpoints', 'allow faults to be caused on purpose; for tests only').default(false),
     new Option('--log-level <level>', 'least level of log lines; info with --log-json, else warn').choices(
       LOG_LEVELS,
     ),

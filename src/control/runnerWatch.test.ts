@@ -12,7 +12,14 @@ import {
   watch,
 } from './runnerWatch.js';
 
-const IDLE: RunnerPulse = { counter: 1, stepRows: 0, slowestRowMs: 10, residentBytes: 0 };
+const IDLE: RunnerPulse = {
+  counter: 1,
+  stepRows: 0,
+  slowestRowMs: 10,
+  residentBytes: 0,
+  received: 0,
+  sent: 0,
+};
 const HEARTBEAT_MS = 500;
 
 const after = (inputs: readonly WatchInput[], from: RunnerWatch = NEW_WATCH): RunnerWatch =>
@@ -52,7 +59,7 @@ test('R44: an endless loop or a deadlock of the compute thread is seen although 
 });
 
 test('R44: a long prefill chunk is not a freeze, within a multiple of what its rows take', () => {
-  const chunk: RunnerPulse = { counter: 7, stepRows: 256, slowestRowMs: 20, residentBytes: 0 };
+  const chunk: RunnerPulse = { ...IDLE, counter: 7, stepRows: 256, slowestRowMs: 20 };
   const allowedMs = WATCH_LIMITS.standstillFactor * chunk.stepRows * chunk.slowestRowMs;
   assert.equal(
     judge(
@@ -75,7 +82,7 @@ test('R44: a long prefill chunk is not a freeze, within a multiple of what its r
 });
 
 test('R44: the first step of all may take long', () => {
-  const first: RunnerPulse = { counter: 7, stepRows: 1, slowestRowMs: 0, residentBytes: 0 };
+  const first: RunnerPulse = { ...IDLE, counter: 7, stepRows: 1, slowestRowMs: 0 };
   assert.equal(
     judge(
       after(
@@ -85,6 +92,24 @@ test('R44: the first step of all may take long', () => {
     ),
     null,
   );
+});
+
+test('R46: a runner that takes no message, although some wait for it, is deaf; a slow one is not', () => {
+  const waiting =
+    (received: number) =>
+    (index: number): RunnerPulse => ({
+      ...IDLE,
+      counter: index + 2,
+      sent: 10_000,
+      received,
+    });
+  assert.equal(judge(after(beats(WATCH_LIMITS.deafMs - 500, waiting(5)), at('running'))), null);
+  assert.match(
+    judge(after(beats(WATCH_LIMITS.deafMs + 1_000, waiting(5)), at('running'))) ?? '',
+    /no message/,
+  );
+  const slow = beats(60_000, (index) => waiting(index + 1)(index));
+  assert.equal(judge(after(slow, at('running'))), null);
 });
 
 test('R49: a long load is alive while a share, or its resident memory, advances; then it has stalled', () => {

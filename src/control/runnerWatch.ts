@@ -3,11 +3,13 @@
  * clock. It trusts counters, not clocks: time passes only in ticks, and a tick counts for little more than its
  * interval, so that a node that was itself paused (a closed laptop) accuses nobody.
  *
- * Three signs are watched, each with the limit of its phase:
+ * Four signs are watched, each with the limit of its phase:
  * - *silence*: the main thread of the runner, which never computes, reports twice a second. When nothing comes, the
  *   process is stopped, or its main thread hangs.
  * - *standstill*: the compute thread counts up between its steps and while it idles. A native call may take long, and
  *   is allowed to: a multiple of what its rows took at the slowest so far.
+ * - *deafness*: with each heartbeat the runner says how many messages it has taken. When it takes none although some
+ *   wait, it will never answer them.
  * - *no progress*: while it starts, its status, the share loaded, or its resident memory must advance.
  */
 import type { RunnerStatus } from './runnerLife.js';
@@ -21,6 +23,9 @@ export interface RunnerPulse {
   /** The most that one row of a step has taken so far, in milliseconds; 0 before the first step. */
   readonly slowestRowMs: number;
   readonly residentBytes: number;
+  /** Messages to the runner that it has taken, and that were sent when it said so. */
+  readonly received: number;
+  readonly sent: number;
 }
 
 export interface RunnerWatch {
@@ -32,12 +37,15 @@ export interface RunnerWatch {
   readonly standstillMs: number;
   /** Since status, progress or memory last advanced. */
   readonly noProgressMs: number;
+  /** Since the runner last took a message, while there are some for it to take. */
+  readonly deafMs: number;
 }
 
 export const WATCH_LIMITS = {
   /** How often the node looks. */
   tickMs: 250,
   silenceMs: 2_500,
+  deafMs: 4_000,
   /** What was said longer ago than this is no longer news. */
   newsMs: 1_000,
   /** A step may take this many times what its rows took at the slowest. */
@@ -65,7 +73,7 @@ export type WatchInput =
   | { readonly kind: 'pulse'; readonly pulse: RunnerPulse }
   | { readonly kind: 'tick'; readonly elapsedMs: number };
 
-const NOTHING_YET = { silentMs: 0, standstillMs: 0, noProgressMs: 0 };
+const NOTHING_YET = { silentMs: 0, standstillMs: 0, noProgressMs: 0, deafMs: 0 };
 
 export const NEW_WATCH: RunnerWatch = { status: 'spawned', pulse: null, ...NOTHING_YET };
 
@@ -91,6 +99,7 @@ export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
         silentMs: state.silentMs + ms,
         standstillMs: state.standstillMs + ms,
         noProgressMs: state.noProgressMs + ms,
+        deafMs: state.deafMs + ms,
       };
     }
   }
@@ -98,6 +107,7 @@ export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
 
 function pulsed(state: RunnerWatch, pulse: RunnerPulse): RunnerWatch {
   const hasMoved = pulse.counter !== state.pulse?.counter;
+  const hasTaken = pulse.received >= pulse.sent || pulse.received !== state.pulse?.received;
   const hasGrown = pulse.residentBytes >= (state.pulse?.residentBytes ?? 0) + WATCH_LIMITS.progressBytes;
   return {
     ...state,
@@ -106,6 +116,7 @@ function pulsed(state: RunnerWatch, pulse: RunnerPulse): RunnerWatch {
     silentMs: 0,
     standstillMs: hasMoved ? 0 : state.standstillMs,
     noProgressMs: hasGrown ? 0 : state.noProgressMs,
+    deafMs: hasTaken ? 0 : state.deafMs,
   };
 }
 
@@ -116,6 +127,9 @@ export function judge(state: RunnerWatch): string | null {
   if (!isWatched) return null;
   if (!BEFORE_HEARTBEATS.has(state.status) && state.silentMs > WATCH_LIMITS.silenceMs) {
     return `it has sent no heartbeat for ${Math.round(state.silentMs)} ms: the process is stopped or hangs`;
+  }
+  if (state.deafMs > WATCH_LIMITS.deafMs && state.silentMs <= WATCH_LIMITS.newsMs) {
+    return `it has taken no message for ${Math.round(state.deafMs)} ms, although some wait for it`;
   }
   if (startLimitMs !== undefined) {
     if (state.noProgressMs <= startLimitMs) return null;

@@ -13,6 +13,8 @@ import { SharedStatus } from './sharedStatus.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
 
 const BYTES_PER_KIBIBYTE = 1024;
+/** Nobody rings here: waiting on it is sleeping. */
+const STANDING = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 /** The counter moves twice for each time that it is reported. */
 const IDLE_BEAT_MS = TIMES.heartbeatMs / 2;
 
@@ -90,11 +92,19 @@ function serve(
       memoryBytes: engine.memoryBytes,
     },
   });
+  let delayMs = 0;
   while (!status.isShutdownRequested) {
     status.beat();
     const rings = status.rings;
-    takeMessages(server, port);
+    for (const message of takeMessages(port)) {
+      if (message.kind === 'generate')
+        server.generate(message.request, message.generation, message.receivedAtMs);
+      else if (message.kind === 'cancel') server.cancel(message.request);
+      else if (message.kind === 'slow_down') delayMs = message.ms;
+      else for (;;);
+    }
     if (!server.isIdle) server.step();
+    if (delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
     const events = server.takeEvents();
     if (events.length > 0) post({ kind: 'events', events });
     status.load = server.load;
@@ -102,13 +112,10 @@ function serve(
   }
 }
 
-function takeMessages(server: ModelServer, port: MessagePort): void {
+function* takeMessages(port: MessagePort): Generator<ToCompute> {
   for (;;) {
     const received = receiveMessageOnPort(port) as { readonly message: ToCompute } | undefined;
     if (received === undefined) return;
-    const { message } = received;
-    if (message.kind === 'generate')
-      server.generate(message.request, message.generation, message.receivedAtMs);
-    else server.cancel(message.request);
+    yield received.message;
   }
 }

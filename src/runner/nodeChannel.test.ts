@@ -31,7 +31,7 @@ function connect() {
   const broken: string[] = [];
   let closed = 0;
   const channel = new NodeChannel(farEnd, {
-    onMessage: (message) => heard.push(message),
+    onMessage: (message) => heard.push(message) > 0,
     onClosed: () => {
       closed += 1;
     },

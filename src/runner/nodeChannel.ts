@@ -8,11 +8,13 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set<ToRunner['kind']>([
   'load',
   'generate',
   'cancel',
+  'failpoint',
   'shutdown',
 ]);
 
 export interface NodeChannelEvents {
-  onMessage(message: ToRunner): void;
+  /** False when the message was not taken. */
+  onMessage(message: ToRunner): boolean;
   /** The node is gone, or has closed the channel. */
   onClosed(): void;
   /** The channel cannot be used further: garbage came in, or the node does not read. Called at most once. */
@@ -24,6 +26,7 @@ export class NodeChannel {
   readonly #events: NodeChannelEvents;
   readonly #reader = new FrameReader(LIMITS.runnerFrameBytes);
   #isBroken = false;
+  #received = 0;
 
   constructor(stream: Duplex, events: NodeChannelEvents) {
     this.#stream = stream;
@@ -33,6 +36,16 @@ export class NodeChannel {
     stream.on('error', () => stream.destroy());
     stream.on('end', () => stream.destroy());
     stream.on('close', () => events.onClosed());
+  }
+
+  /** Messages taken so far. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Takes nothing from the channel any more. */
+  stopReading(): void {
+    this.#stream.pause();
   }
 
   /** Sends messages in one write. */
@@ -59,7 +72,9 @@ export class NodeChannel {
   #receive(chunk: Buffer): void {
     if (this.#isBroken) return;
     try {
-      for (const message of this.#reader.push(chunk).map(checked)) this.#events.onMessage(message);
+      for (const message of this.#reader.push(chunk).map(checked)) {
+        if (this.#events.onMessage(message)) this.#received += 1;
+      }
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#break(`the channel carried garbage: ${error.message}`);

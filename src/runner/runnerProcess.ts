@@ -12,6 +12,7 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from '../shared/runnerProtocol.js';
+import { Failpoints } from './failpoints.js';
 import { NodeChannel } from './nodeChannel.js';
 import { SharedStatus } from './sharedStatus.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
@@ -29,8 +30,19 @@ export class RunnerProcess {
   #abortFlag: Uint8Array | null = null;
   #hasFailed = false;
   #isEnding = false;
+  /** A failpoint: no message is taken any more. */
+  #isDeaf = false;
+  readonly #failpoints = new Failpoints({
+    ignoreMessages: () => {
+      this.#isDeaf = true;
+    },
+    stopReading: () => this.#channel.stopReading(),
+    standStill: () => this.#post({ kind: 'stand_still' }),
+    slowDown: (ms) => this.#post({ kind: 'slow_down', ms }),
+  });
 
   constructor(stream: Duplex) {
+    if (this.#failpoints.startsWith('runner.die_before_pipe_open')) process.exit(1);
     this.#channel = new NodeChannel(stream, {
       onMessage: (message) => this.#receive(message),
       // Nobody is left to report to, and the engine may be deep in a step: no orphan may outlive its node.
@@ -41,8 +53,14 @@ export class RunnerProcess {
     this.#channel.send({ kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid });
   }
 
-  #receive(message: ToRunner): void {
-    if (this.#isEnding || this.#hasFailed) return;
+  /** Takes a message; false when it is not taken. */
+  #receive(message: ToRunner): boolean {
+    if (this.#isDeaf) return false;
+    if (!this.#isEnding && !this.#hasFailed) this.#obey(message);
+    return true;
+  }
+
+  #obey(message: ToRunner): void {
     switch (message.kind) {
       case 'load':
         if (this.#compute !== null) this.#fail(violation('a second `load`'));
@@ -50,6 +68,8 @@ export class RunnerProcess {
         return;
       case 'generate': {
         const { request, generation } = message;
+        this.#failpoints.arm(request, generation.failpoint);
+        if (this.#isDeaf) return;
         this.#post({ kind: 'generate', request, generation, receivedAtMs: monotonicMs() });
         return;
       }
@@ -58,12 +78,19 @@ export class RunnerProcess {
         // Whatever is aborted by mistake, because the step has ended meanwhile, is computed again.
         if (this.#status.isSoleRequest(message.request)) this.#abortStep();
         return;
+      case 'failpoint':
+        this.#failpoints.trigger(message.failpoint);
+        return;
       case 'shutdown':
         this.#end(0);
     }
   }
 
   #load(settings: RunnerSettings): void {
+    if (this.#failpoints.startsWith('runner.fail_loading')) {
+      this.#fail({ code: 'model_load_failed', message: 'a failpoint keeps the model from loading' });
+      return;
+    }
     const { port1, port2 } = new MessageChannel();
     const data: ComputeThreadData = { settings, port: port2, status: this.#status.buffer };
     const worker = new Worker(new URL('./computeThread.js', import.meta.url), {
@@ -95,6 +122,9 @@ export class RunnerProcess {
         this.#channel.send({ kind: 'phase', phase: 'ready', progress: null, model: message.model });
         return;
       case 'events':
+        for (const { request, event } of message.events) {
+          if (event.kind === 'delta') this.#failpoints.tokenCame(request);
+        }
         this.#channel.send(
           ...message.events.map(({ request, event }): FromRunner => ({ kind: 'event', request, event })),
         );
@@ -115,7 +145,12 @@ export class RunnerProcess {
 
   #sendHeartbeat(): void {
     const load = { ...this.#status.load, residentBytes: process.memoryUsage.rss() };
-    this.#channel.send({ kind: 'heartbeat', pulse: this.#status.pulse, load });
+    this.#channel.send({
+      kind: 'heartbeat',
+      pulse: this.#status.pulse,
+      received: this.#channel.received,
+      load,
+    });
   }
 
   /** Tells the node why, and ends with exit code 1. */

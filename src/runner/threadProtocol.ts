@@ -20,7 +20,10 @@ export type ToCompute =
       /** `monotonicMs` at receipt. */
       readonly receivedAtMs: number;
     }
-  | { readonly kind: 'cancel'; readonly request: number };
+  | { readonly kind: 'cancel'; readonly request: number }
+  /** Failpoints. */
+  | { readonly kind: 'stand_still' }
+  | { readonly kind: 'slow_down'; readonly ms: number };
 
 export type FromCompute =
   | { readonly kind: 'loading'; readonly progress: number }

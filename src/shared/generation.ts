@@ -4,6 +4,7 @@
  * Plain data: it crosses process and wire.
  */
 import type { Fault } from './errors.js';
+import type { Failpoint } from './failpoints.js';
 import type { CommandId, ModelId } from './ids.js';
 
 export interface ChatMessage {
@@ -57,6 +58,8 @@ export interface GenerationRequest {
   readonly topLogprobs: number | null;
   /** Choices that share the prompt. Choice i draws with seed + i. */
   readonly choices: number;
+  /** A fault to cause while this request runs; tests only. */
+  readonly failpoint?: Failpoint;
   /** Milliseconds that the whole request may take, counted by each process from its receipt. */
   readonly deadlineMs: number;
 }

@@ -5,6 +5,7 @@
  * events that end with `finished` or `failed`, also after `cancel`.
  */
 import type { Fault } from './errors.js';
+import type { Failpoint } from './failpoints.js';
 import type { GenerationEvent, GenerationRequest } from './generation.js';
 import type { RunnerId } from './ids.js';
 
@@ -65,6 +66,8 @@ export type ToRunner =
   | { readonly kind: 'load'; readonly settings: RunnerSettings }
   | { readonly kind: 'generate'; readonly request: number; readonly generation: GenerationRequest }
   | { readonly kind: 'cancel'; readonly request: number }
+  /** A fault to cause now; only a node that allows failpoints sends it. */
+  | { readonly kind: 'failpoint'; readonly failpoint: Failpoint }
   | { readonly kind: 'shutdown' };
 
 export type FromRunner =
@@ -75,7 +78,13 @@ export type FromRunner =
       readonly progress: number | null;
       readonly model?: LoadedModel;
     }
-  | { readonly kind: 'heartbeat'; readonly pulse: ComputePulse; readonly load: RunnerLoad }
+  | {
+      readonly kind: 'heartbeat';
+      readonly pulse: ComputePulse;
+      /** Messages taken from the channel so far: the acknowledgement of everything that was sent. */
+      readonly received: number;
+      readonly load: RunnerLoad;
+    }
   | { readonly kind: 'event'; readonly request: number; readonly event: GenerationEvent }
   /** The runner cannot go on and will exit; the fault says why. */
   | { readonly kind: 'fatal'; readonly fault: Fault };

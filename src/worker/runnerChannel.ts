@@ -22,6 +22,7 @@ export class RunnerChannel {
   readonly #stream: Duplex;
   readonly #events: RunnerChannelEvents;
   #isBroken = false;
+  #sent = 0;
 
   constructor(stream: Duplex, events: RunnerChannelEvents) {
     this.#stream = stream;
@@ -39,7 +40,13 @@ export class RunnerChannel {
       this.#break(`the runner does not read: ${this.#stream.writableLength} bytes are waiting for it`);
       return;
     }
+    this.#sent += 1;
     this.#stream.write(encodeFrame(message, LIMITS.runnerFrameBytes));
+  }
+
+  /** Messages handed over so far. */
+  get sent(): number {
+    return this.#sent;
   }
 
   close(): void {

@@ -15,6 +15,7 @@ import {
 } from '../control/runnerWatch.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
+import { FAILPOINT_VARIABLE, type Failpoint } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream } from '../shared/generationStream.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
@@ -36,6 +37,18 @@ export interface RunnerProcessEvents {
   onOutputLine(line: string): void;
   /** Exactly once. The failure is null when the end was asked for. */
   onEnd(failure: RunnerFailure | null): void;
+}
+
+export interface RunnerLaunch {
+  /** Script of the runner process. */
+  readonly entry: string;
+  /** Null = failpoints are not allowed; empty = allowed; else the one that the process starts with. */
+  readonly failpoint: string | null;
+}
+
+function runnerEnvironment(failpoint: string | null): NodeJS.ProcessEnv {
+  const { [FAILPOINT_VARIABLE]: _, ...environment } = process.env;
+  return failpoint === null ? environment : { ...environment, [FAILPOINT_VARIABLE]: failpoint };
 }
 
 /** Statuses that do not read well in "failed while …". */
@@ -68,13 +81,14 @@ export class RunnerProcess {
   #cause: Fault | null = null;
   #hasEnded = false;
 
-  constructor(settings: RunnerSettings, runnerEntry: string, events: RunnerProcessEvents) {
+  constructor(settings: RunnerSettings, launch: RunnerLaunch, events: RunnerProcessEvents) {
     this.#settings = settings;
     this.#events = events;
     this.#exited = new Promise((resolve) => {
       this.#resolveExited = resolve;
     });
-    this.#child = spawn(process.execPath, ['--enable-source-maps', runnerEntry], {
+    this.#child = spawn(process.execPath, ['--enable-source-maps', launch.entry], {
+      env: runnerEnvironment(launch.failpoint),
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in the terminal reaches the node, which then ends its runners in order.
       detached: process.platform !== 'win32',
@@ -126,6 +140,11 @@ export class RunnerProcess {
     });
     this.#move('running', null, null);
     this.#channel.send({ kind: 'generate', request, generation });
+  }
+
+  /** Causes a fault in the running process; tests only. */
+  fail(failpoint: Failpoint): void {
+    this.#channel.send({ kind: 'failpoint', failpoint });
   }
 
   /**
@@ -181,8 +200,9 @@ export class RunnerProcess {
         this.#move(message.phase, message.progress, message.model ?? null);
         return;
       case 'heartbeat': {
-        const { pulse, load } = message;
-        this.#observe({ kind: 'pulse', pulse: { ...pulse, residentBytes: load.residentBytes } });
+        const { pulse, received, load } = message;
+        const facts = { residentBytes: load.residentBytes, received, sent: this.#channel.sent };
+        this.#observe({ kind: 'pulse', pulse: { ...pulse, ...facts } });
         this.#events.onLoad(load);
         return;
       }

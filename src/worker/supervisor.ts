@@ -7,6 +7,7 @@ import { decideRestart, type RestartHistory } from '../control/restartPolicy.js'
 import { isServing, type RunnerStatus } from '../control/runnerLife.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
+import { type Failpoint, START_FAILPOINTS } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { LoadedModel, RunnerLoad, RunnerSettings } from '../shared/runnerProtocol.js';
@@ -22,6 +23,8 @@ export interface RunnerTelemetry {
 export interface SupervisorComponents {
   /** Script of the runner process. */
   readonly runnerEntry: string;
+  /** Tests only. */
+  readonly allowFailpoints: boolean;
   readonly publish: (event: ControlEvent) => void;
   readonly onOutputLine: (line: string) => void;
   readonly onFailure: (failure: RunnerFailure) => void;
@@ -41,6 +44,8 @@ export class Supervisor {
   #history: RestartHistory = { restarts: 0 };
   #readySince: number | null = null;
   #isStopping = false;
+  /** What the next process shall fail with. */
+  #startFailpoint = '';
   /** The status last published. */
   #status: RunnerStatus = 'stopped';
   #telemetry: RunnerTelemetry = { progress: null, model: null, load: null };
@@ -58,14 +63,21 @@ export class Supervisor {
     if (this.#isStopping || this.#process !== null) return;
     this.#telemetry = { progress: null, model: null, load: null };
     this.#readySince = null;
-    this.#process = new RunnerProcess(this.#settings, this.#components.runnerEntry, {
-      onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
-      onLoad: (load) => {
-        this.#telemetry = { ...this.#telemetry, load };
+    const { runnerEntry, allowFailpoints } = this.#components;
+    const failpoint = allowFailpoints ? this.#startFailpoint : null;
+    this.#startFailpoint = '';
+    this.#process = new RunnerProcess(
+      this.#settings,
+      { entry: runnerEntry, failpoint },
+      {
+        onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
+        onLoad: (load) => {
+          this.#telemetry = { ...this.#telemetry, load };
+        },
+        onOutputLine: (line) => this.#components.onOutputLine(line),
+        onEnd: (failure) => this.#ended(failure),
       },
-      onOutputLine: (line) => this.#components.onOutputLine(line),
-      onEnd: (failure) => this.#ended(failure),
-    });
+    );
     if (this.#process.pid !== null) this.#components.onStarted(this.#process.pid);
     this.#publish('spawned', null);
   }
@@ -84,6 +96,12 @@ export class Supervisor {
       stream.onAborted(() => this.#waiting.delete(stream));
     }
     return stream;
+  }
+
+  /** Causes a fault, now or at the next start. */
+  fail(failpoint: Failpoint): void {
+    if (START_FAILPOINTS.has(failpoint.name)) this.#startFailpoint = failpoint.name;
+    else this.#process?.fail(failpoint);
   }
 
   /** Ends the runner for good, within the bounds of its stop ladder. Never rejects. */

@@ -2,6 +2,7 @@
 import type { ControlPlane } from '../cluster/controlPlane.js';
 import type { InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
 import { planWorker } from '../control/workerPlan.js';
+import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
@@ -26,6 +27,8 @@ export interface WorkerOptions {
   /** Threads that a runner computes with. */
   readonly threads: number;
   readonly gpuLayers: number;
+  /** Let failpoints act; tests only. */
+  readonly allowFailpoints: boolean;
 }
 
 export class Worker {
@@ -57,6 +60,13 @@ export class Worker {
     return stream;
   }
 
+  /** Causes a fault in one runner, or in all. Returns in how many. */
+  fail(failpoint: Failpoint, runnerId: RunnerId | null): number {
+    const targets = [...this.#supervisors].filter(([id]) => runnerId === null || id === runnerId);
+    for (const [, supervisor] of targets) supervisor.fail(failpoint);
+    return targets.length;
+  }
+
   telemetry(): Map<RunnerId, RunnerTelemetry> {
     return new Map([...this.#supervisors].map(([runnerId, supervisor]) => [runnerId, supervisor.telemetry]));
   }
@@ -81,6 +91,7 @@ export class Worker {
     const supervisor = new Supervisor(
       {
         runnerEntry: this.#options.runnerEntry,
+        allowFailpoints: this.#options.allowFailpoints,
         publish: (event) => controlPlane.publish(event),
         onOutputLine: (line) => onOutputLine(runnerId, line),
         onFailure: (failure) => onFailure(runnerId, failure),

@@ -34,7 +34,7 @@ function beat(): void {
     prefixCacheCells: 0,
     residentBytes: process.memoryUsage.rss(),
   };
-  send({ kind: 'heartbeat', pulse: { counter, stepRows: timers.size, slowestRowMs: 1 }, load });
+  send({ kind: 'heartbeat', pulse: { counter, stepRows: timers.size, slowestRowMs: 1 }, received, load });
 }
 
 const behaviours: Record<string, () => unknown> = {
@@ -79,7 +79,10 @@ function generate(request: number): void {
   timers.set(request, timer);
 }
 
+let received = 0;
+
 function receive(message: ToRunner): void {
+  received += 1;
   if (message.kind === 'load') {
     behaviour = message.settings.modelPath;
     load();

@@ -26,6 +26,7 @@ class Bench {
     this.supervisor = new Supervisor(
       {
         runnerEntry: RUNNER,
+        allowFailpoints: false,
         publish: (event) => {
           this.changes.push(event as StatusChange);
           for (const wake of this.#waiting.splice(0)) wake();

@@ -11,9 +11,8 @@ import type { ApiContext } from '../context.js';
 import { httpFault } from './errors.js';
 import { EventStream } from './eventStream.js';
 import { type AnswerEvent, readEvents } from './events.js';
+import { requestedFailpoint } from './failpointHeader.js';
 import { type RequestLifetime, untilAborted } from './lifetime.js';
-
-const FAILPOINT_HEADER = 'x-shoal-failpoint';
 
 /** How a protocol writes a stream. Every method returns whole events in wire form; '' writes nothing. */
 export interface StreamFormat {
@@ -88,11 +87,6 @@ function begin({ context, request, reply, generation }: Exchange): RequestLifeti
   if (context.lifetimes.draining) {
     throw new ShoalError('not_ready', 'The node is stopping. Send the request again in a few seconds.');
   }
-  if (request.headers[FAILPOINT_HEADER] !== undefined) {
-    throw new ShoalError('invalid_request', 'This node takes no failpoints. Leave out the header.', {
-      param: FAILPOINT_HEADER,
-    });
-  }
   request.outcome.commandId = generation.commandId;
   request.outcome.modelId = generation.modelId;
   reply.header('x-command-id', generation.commandId);
@@ -106,7 +100,9 @@ async function run(
   onEvent: (event: AnswerEvent) => void,
 ): Promise<GenerationStats> {
   const { signal } = lifetime;
-  const accepted = await untilAborted(context.generations.generate(generation, signal), signal);
+  const failpoint = requestedFailpoint(request, context);
+  const asked = failpoint === null ? generation : { ...generation, failpoint };
+  const accepted = await untilAborted(context.generations.generate(asked, signal), signal);
   request.outcome.instanceId = accepted.instanceId;
   reply.header('x-instance-id', accepted.instanceId);
   reply.header('x-node-id', accepted.nodeId);

@@ -1,0 +1,37 @@
+/**
+ * Faults that tests can cause on purpose. A node takes them only when it was started with `--failpoints`, in a header
+ * or on a route of their own: no text of a request can cause one.
+ */
+export const FAILPOINTS = {
+  'runner.die': 'the runner process is killed',
+  'runner.exit0': 'the runner process exits with 0',
+  'runner.freeze': 'the runner process stops as a whole; with =compute only its compute thread stands still',
+  'runner.no_ack': 'the runner takes no further message',
+  'runner.block_pipe': 'the runner reads its channel no more',
+  'runner.out_of_memory': 'the runner fills its heap until it is ended for it',
+  'runner.slow_token': 'each step of the runner takes so many milliseconds longer',
+  'runner.die_before_pipe_open': 'the next runner process ends before it says a word',
+  'runner.fail_loading': 'the next runner process cannot load its model',
+} as const;
+
+export type FailpointName = keyof typeof FAILPOINTS;
+
+export interface Failpoint {
+  readonly name: FailpointName;
+  readonly arg: string | null;
+}
+
+/** Failpoints of a process that has yet to be started. */
+export const START_FAILPOINTS: ReadonlySet<FailpointName> = new Set([
+  'runner.die_before_pipe_open',
+  'runner.fail_loading',
+]);
+
+/** Environment of a runner process: unset = no failpoints, empty = allowed, else the one that it starts with. */
+export const FAILPOINT_VARIABLE = 'SHOAL_RUNNER_FAILPOINT';
+
+/** Reads `NAME` or `NAME=ARG`; null when there is no such failpoint. */
+export function parseFailpoint(text: string): Failpoint | null {
+  const [name = '', arg] = text.split('=', 2);
+  return Object.hasOwn(FAILPOINTS, name) ? { name: name as FailpointName, arg: arg ?? null } : null;
+}
