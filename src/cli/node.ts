@@ -65,7 +65,7 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
       modelPath: (modelId) => paths.get(modelId) ?? modelId,
       onOutputLine: (runnerId, line) => log.debug({ runner_id: runnerId, line }, 'runner output'),
       onFailure: (runnerId, failure) => {
-        metrics.runnerFailed(failure.code);
+        metrics.runnerFailed(failure.code, failure.signal ?? `exit ${failure.exitCode ?? 'unknown'}`);
         log.error({ runner_id: runnerId, ...failure }, 'runner failed');
       },
     },
@@ -111,6 +111,7 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
     { host: options.apiHost, apiKeys: options.apiKey, allowedOrigins: options.allowOrigin },
   );
   const apiUrl = await listen(app, options);
+  metrics.start();
   logControlEvents(controlPlane, log, metrics);
   controlPlane.publish({ kind: 'MasterElected', nodeId, term: 1 });
   controlPlane.publish({
@@ -226,17 +227,24 @@ function telemetry(worker: Worker, nodeId: NodeId): Telemetry {
     nodes: new Map([
       [nodeId, { memory: { totalBytes, availableBytes }, lastSeen: new Date().toISOString() }],
     ]),
-    runners: new Map([...worker.telemetry()].map(([runnerId, facts]) => [runnerId, { ...facts }])),
+    runners: new Map(
+      [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [
+        runnerId,
+        { progress, model, load },
+      ]),
+    ),
   };
 }
 
 function totalLoad(worker: Worker): NodeLoad {
   const total = { runningSequences: 0, queuedRequests: 0, usedCells: 0, totalCells: 0 };
-  for (const { load } of worker.telemetry().values()) {
-    if (load === null) continue;
-    for (const key of Object.keys(total) as (keyof NodeLoad)[]) total[key] += load[key];
+  let heartbeatAgeMs = 0;
+  for (const { load, heartbeatAtMs } of worker.telemetry().values()) {
+    if (load === null || heartbeatAtMs === null) continue;
+    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += load[key];
+    heartbeatAgeMs = Math.max(heartbeatAgeMs, performance.now() - heartbeatAtMs);
   }
-  return total;
+  return { ...total, heartbeatAgeMs };
 }
 
 function progress(controlPlane: ControlPlane, worker: Worker): ModelProgress[] {

@@ -75,11 +75,6 @@ export const TIMES = {
   betweenTokensMs: 60_000,
   /** Silence on a stream after which a keep-alive comment is sent. */
   keepAliveMs: 10_000,
-  /** Runner: spawn to first message. */
-  runnerSpawnMs: 20_000,
-  /** Runner: loading without any progress. */
-  runnerLoadStallMs: 120_000,
-  runnerWarmUpMs: 120_000,
   /** Heartbeat counter of the runner's compute loop is reported this often. */
   heartbeatMs: 500,
   /** Stop: cancel everything, then SIGTERM, then SIGKILL, then give up waiting. */

@@ -10,6 +10,8 @@ export interface NodeLoad {
   readonly queuedRequests: number;
   readonly usedCells: number;
   readonly totalCells: number;
+  /** Since the last heartbeat, of the runner that has been silent longest; 0 without any runner. */
+  readonly heartbeatAgeMs: number;
 }
 
 export interface MetricsComponents {
@@ -33,7 +35,7 @@ export class Metrics {
   readonly #promptTokens: Counter<'cached'>;
   readonly #generatedTokens: Counter;
   readonly #runnerRestarts: Counter;
-  readonly #runnerFailures: Counter<'code'>;
+  readonly #runnerFailures: Counter<'code' | 'end'>;
 
   constructor({ load }: MetricsComponents) {
     const registers = [this.#registry];
@@ -80,8 +82,8 @@ export class Metrics {
     });
     this.#runnerFailures = new Counter({
       name: 'shoal_runner_failures_total',
-      help: 'Runners that failed, by error code.',
-      labelNames: ['code'],
+      help: 'Runners that failed, by error code and by how the process ended.',
+      labelNames: ['code', 'end'],
       registers,
     });
     this.#gauge('shoal_running_sequences', 'Sequences in the batches.', () => load().runningSequences);
@@ -92,8 +94,12 @@ export class Metrics {
     );
     this.#gauge('shoal_cache_cells_used', 'KV cells in use.', () => load().usedCells);
     this.#gauge('shoal_cache_cells', 'KV cells.', () => load().totalCells);
+    this.#gauge(
+      'shoal_runner_heartbeat_age_seconds',
+      'Since the last heartbeat, of the runner that has been silent longest.',
+      () => load().heartbeatAgeMs / MILLISECONDS_PER_SECOND,
+    );
     this.#loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
-    this.#loopDelay.enable();
     this.#watchProcess();
   }
 
@@ -116,8 +122,9 @@ export class Metrics {
     this.#generatedTokens.inc(stats.generatedTokens);
   }
 
-  runnerFailed(code: ErrorCode): void {
-    this.#runnerFailures.inc({ code });
+  /** @param end a signal such as `SIGKILL`, or `exit CODE` */
+  runnerFailed(code: ErrorCode, end: string): void {
+    this.#runnerFailures.inc({ code, end });
   }
 
   runnerRestarted(): void {
@@ -127,6 +134,11 @@ export class Metrics {
   /** Everything in the Prometheus text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  /** Watches the event loop from now on: loading the program is no delay of what it serves. */
+  start(): void {
+    this.#loopDelay.enable();
   }
 
   /** Stops the watch on the event loop. Harmless when repeated. */

@@ -13,7 +13,7 @@ class Lines extends Writable {
   }
 }
 
-const idle = { runningSequences: 0, queuedRequests: 0, usedCells: 0, totalCells: 0 };
+const idle = { runningSequences: 0, queuedRequests: 0, usedCells: 0, totalCells: 0, heartbeatAgeMs: 0 };
 const stats: GenerationStats = {
   promptTokens: 10,
   cachedPromptTokens: 4,
@@ -72,7 +72,7 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
     metrics.requestEnded({ route: '/v1/chat/completions', status: 200, durationMs: 12 });
     metrics.requestEnded({ route: '/v1/chat/completions', status: 429, durationMs: 1 });
     metrics.generationFinished(stats);
-    metrics.runnerFailed('runner_failed');
+    metrics.runnerFailed('runner_failed', 'SIGKILL');
     metrics.runnerRestarted();
     running = 5;
     const text = await metrics.text();

@@ -18,7 +18,11 @@ export interface RunnerTelemetry {
   readonly progress: number | null;
   readonly model: LoadedModel | null;
   readonly load: RunnerLoad | null;
+  /** `performance.now()` of the last heartbeat; null before the first one of a process. */
+  readonly heartbeatAtMs: number | null;
 }
+
+const NOTHING_MEASURED: RunnerTelemetry = { progress: null, model: null, load: null, heartbeatAtMs: null };
 
 export interface SupervisorComponents {
   /** Script of the runner process. */
@@ -48,7 +52,7 @@ export class Supervisor {
   #startFailpoint = '';
   /** The status last published. */
   #status: RunnerStatus = 'stopped';
-  #telemetry: RunnerTelemetry = { progress: null, model: null, load: null };
+  #telemetry = NOTHING_MEASURED;
 
   constructor(components: SupervisorComponents, settings: RunnerSettings) {
     this.#components = components;
@@ -61,7 +65,7 @@ export class Supervisor {
 
   start(): void {
     if (this.#isStopping || this.#process !== null) return;
-    this.#telemetry = { progress: null, model: null, load: null };
+    this.#telemetry = NOTHING_MEASURED;
     this.#readySince = null;
     const { runnerEntry, allowFailpoints } = this.#components;
     const failpoint = allowFailpoints ? this.#startFailpoint : null;
@@ -72,7 +76,7 @@ export class Supervisor {
       {
         onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
         onLoad: (load) => {
-          this.#telemetry = { ...this.#telemetry, load };
+          this.#telemetry = { ...this.#telemetry, load, heartbeatAtMs: performance.now() };
         },
         onOutputLine: (line) => this.#components.onOutputLine(line),
         onEnd: (failure) => this.#ended(failure),
@@ -129,7 +133,7 @@ export class Supervisor {
     const ranReadyMs = this.#readySince === null ? 0 : performance.now() - this.#readySince;
     if (this.#process?.pid != null) this.#components.onEnded(this.#process.pid);
     this.#process = null;
-    this.#telemetry = { ...this.#telemetry, load: null };
+    this.#telemetry = { ...this.#telemetry, load: null, heartbeatAtMs: null };
     if (failure === null || this.#isStopping) {
       this.#publish('stopped', null);
       return;
