@@ -18,11 +18,11 @@ const BODY = {
   max_tokens: 1_500,
 };
 
-type Fault = (node: NodeProcess, pid: number) => void | Promise<unknown>;
+type Fault = (node: NodeProcess, pid: number) => Promise<unknown>;
 const signal =
   (name: NodeJS.Signals): Fault =>
-  (_, pid) =>
-    void process.kill(pid, name);
+  async (_, pid) =>
+    process.kill(pid, name);
 const failpoint =
   (name: string): Fault =>
   (node) =>
@@ -120,4 +120,4 @@ for (const [name, fault] of Object.entries(FAULTS)) {
 console.log('\n| meanwhile, ms | p50 | p99 | max |\n|---|---|---|---|');
 console.log(row('/health', healthMs));
 console.log(row('/state', stateMs));
-console.log(`\nlongest delay of a node's event loop, its start included: ${loopDelayMs.toFixed(1)} ms`);
+console.log(`\nlongest delay of a node's event loop: ${loopDelayMs.toFixed(1)} ms`);

@@ -2,7 +2,7 @@
  * Faults that tests can cause on purpose. A node takes them only when it was started with `--failpoints`, in a header
  * or on a route of their own: no text of a request can cause one.
  */
-export const FAILPOINTS = {
+const FAILPOINTS = {
   'runner.die': 'the runner process is killed',
   'runner.exit0': 'the runner process exits with 0',
   'runner.freeze': 'the runner process stops as a whole; with =compute only its compute thread stands still',
