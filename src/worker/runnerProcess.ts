@@ -29,6 +29,7 @@ import {
 } from '../shared/runnerProtocol.js';
 import { describeEnd, type ProcessEnd } from './deathReport.js';
 import { LineTail } from './lineTail.js';
+import { OpenRequests } from './openRequests.js';
 import { RunnerChannel } from './runnerChannel.js';
 
 export interface RunnerProcessEvents {
@@ -69,9 +70,8 @@ export class RunnerProcess {
   readonly #stderr: LineTail;
   readonly #startedAt = performance.now();
   readonly #exited: Promise<void>;
-  readonly #streams = new Map<number, GenerationStream>();
+  readonly #requests = new OpenRequests();
   #resolveExited!: () => void;
-  #nextRequest = 1;
   #watch: RunnerWatch = NEW_WATCH;
   readonly #watchTimer: NodeJS.Timeout;
   #lastTickMs = performance.now();
@@ -126,17 +126,11 @@ export class RunnerProcess {
     return this.#watch.status;
   }
 
-  /** Requests that have not ended. */
-  get openRequests(): number {
-    return this.#streams.size;
-  }
-
   /** Sends a request to the ready runner, which produces the stream from here on. */
   generate(generation: GenerationRequest, stream: GenerationStream): void {
-    const request = this.#nextRequest++;
-    this.#streams.set(request, stream);
-    stream.onAborted(() => {
-      if (this.#forget(request)) this.#channel.send({ kind: 'cancel', request });
+    const request = this.#requests.add(stream, (aborted) => {
+      this.#channel.send({ kind: 'cancel', request: aborted });
+      this.#restWhenDone();
     });
     this.#move('running', null, null);
     this.#channel.send({ kind: 'generate', request, generation });
@@ -160,8 +154,8 @@ export class RunnerProcess {
   async #stop(): Promise<void> {
     if (this.#hasEnded) return;
     this.#move('stopping', null, null);
-    for (const request of this.#streams.keys()) this.#channel.send({ kind: 'cancel', request });
-    this.#endStreams({ code: 'not_ready', message: 'the runner is being stopped' });
+    const open = this.#requests.failAll({ code: 'not_ready', message: 'the runner is being stopped' });
+    for (const request of open) this.#channel.send({ kind: 'cancel', request });
     this.#channel.send({ kind: 'shutdown' });
     if (await this.#exitsWithin(TIMES.stopCancelMs)) return;
     this.#child.kill('SIGTERM');
@@ -206,23 +200,17 @@ export class RunnerProcess {
         this.#events.onLoad(load);
         return;
       }
-      case 'event': {
-        const { request, event } = message;
-        const stream = this.#streams.get(request);
-        if (event.kind === 'finished' || event.kind === 'failed') this.#forget(request);
-        stream?.push(event);
+      case 'event':
+        this.#requests.push(message.request, message.event);
+        this.#restWhenDone();
         return;
-      }
       case 'fatal':
         this.#cause ??= message.fault;
     }
   }
 
-  /** Drops a request that has ended. False when it had been dropped before. */
-  #forget(request: number): boolean {
-    const wasOpen = this.#streams.delete(request);
-    if (this.#streams.size === 0 && this.status === 'running') this.#move('ready', null, null);
-    return wasOpen;
+  #restWhenDone(): void {
+    if (this.#requests.size === 0 && this.status === 'running') this.#move('ready', null, null);
   }
 
   #move(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
@@ -263,7 +251,7 @@ export class RunnerProcess {
     this.#channel.close();
     const failure = this.#shutdownRequested ? null : this.#failure(end);
     this.#observe({ kind: 'status', status: failure === null ? 'stopped' : 'failed' });
-    this.#endStreams(
+    this.#requests.failAll(
       failure === null
         ? { code: 'not_ready', message: 'the runner was stopped' }
         : { code: 'runner_failed', message: failure.message, details: { phase: failure.phase } },
@@ -284,11 +272,5 @@ export class RunnerProcess {
       stderrTail: this.#stderr.lines(),
       ranForMs: Math.round(performance.now() - this.#startedAt),
     };
-  }
-
-  #endStreams(fault: Fault): void {
-    const streams = [...this.#streams.values()];
-    this.#streams.clear();
-    for (const stream of streams) stream.fail(fault);
   }
 }
