@@ -3,7 +3,9 @@
  * cancel route or by a deadline. At the end nothing may hang, every KV cell outside the prefix cache is free, and
  * memory is flat.
  *
- *   node dist/bench/soak/run.js [requests = 10000] [concurrency = 24]
+ *   node dist/bench/soak/run.js [requests = 10000] [concurrency = 24] [least minutes = 0]
+ *
+ * With minutes it goes on until both are reached, which shows that full load is never mistaken for a freeze.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NodeProcess } from '../../test/support/nodeProcess.js';
@@ -11,6 +13,7 @@ import { NodeProcess } from '../../test/support/nodeProcess.js';
 const MODEL = 'shoal-guide';
 const REQUESTS = Number(process.argv[2] ?? 10_000);
 const CONCURRENCY = Number(process.argv[3] ?? 24);
+const LEAST_MS = Number(process.argv[4] ?? 0) * 60_000;
 const REQUEST_LIMIT_MS = 120_000;
 const SAMPLES = 10;
 
@@ -111,10 +114,11 @@ async function sample(): Promise<void> {
 }
 
 async function lane(): Promise<void> {
-  while (started < REQUESTS) {
+  while (started < REQUESTS || performance.now() - begun < LEAST_MS) {
     started += 1;
-    if (started >= nextSample) {
-      nextSample += REQUESTS / SAMPLES;
+    const share = Math.min(started / REQUESTS, LEAST_MS === 0 ? 1 : (performance.now() - begun) / LEAST_MS);
+    if (share >= nextSample) {
+      nextSample += 1 / SAMPLES;
       await sample();
     }
     fates[await one(node.url)] += 1;
@@ -132,7 +136,7 @@ const stillRunning = Object.values(tasks).filter(({ status }) => status === 'run
 const leaked = load == null ? Number.NaN : load.used_cells - load.prefix_cache_cells;
 
 console.log(
-  `${REQUESTS} requests, ${CONCURRENCY} at a time, ${((performance.now() - begun) / 1000).toFixed(0)} s`,
+  `${started} requests, ${CONCURRENCY} at a time, ${((performance.now() - begun) / 1000).toFixed(0)} s`,
 );
 console.log(JSON.stringify(fates));
 console.log('\n| requests | runner MiB | node MiB |\n|---|---|---|');
