@@ -1,25 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { instanceRecord, MODEL, NODE, runnerStatusChanged } from '../control/testing.js';
+import { instanceRecord, NODE, runnerStatusChanged } from '../control/testing.js';
 import { ShoalError } from '../shared/errors.js';
-import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream, type TerminalEvent } from '../shared/generationStream.js';
-import type { CommandId } from '../shared/ids.js';
+import { TEST_REQUEST as request } from '../shared/testing.js';
 import { ControlPlane } from './controlPlane.js';
 import { Requests } from './requests.js';
-
-const request: GenerationRequest = {
-  commandId: 'command' as CommandId,
-  modelId: MODEL,
-  input: { kind: 'text', text: 'x' },
-  sampling: { seed: 1 },
-  maxTokens: null,
-  stop: [],
-  ignoreEos: false,
-  topLogprobs: null,
-  choices: 1,
-  deadlineMs: 60_000,
-};
 
 /** A control plane with one instance, and requests whose streams the test produces. */
 function setUp() {

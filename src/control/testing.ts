@@ -1,12 +1,13 @@
 /** Small states for the tests of this room. */
 import type { CommandId, InstanceId, ModelId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import { TEST_MODEL } from '../shared/testing.js';
 import { apply } from './apply.js';
 import type { ControlEvent } from './events.js';
 import type { RunnerStatus } from './runnerLife.js';
 import { type ClusterState, EMPTY_STATE, type InstanceRecord, type TaskRecord } from './state.js';
 
 export const NODE = 'node-a' as NodeId;
-export const MODEL = 'tiny' as ModelId;
+export const MODEL = TEST_MODEL;
 
 /** An instance `id` on one node with the one runner `id-0`. */
 export function instanceRecord(id: string, modelId: ModelId = MODEL): InstanceRecord {

@@ -1,100 +1,18 @@
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { ControlEvent } from '../../src/control/events.js';
-import type { RunnerStatus } from '../../src/control/runnerLife.js';
+import { describe, type TestContext, test } from 'node:test';
 import { WATCH_LIMITS } from '../../src/control/runnerWatch.js';
-import type { RunnerFailure } from '../../src/control/state.js';
-import type { GenerationRequest } from '../../src/shared/generation.js';
-import type { CommandId, ModelId, RunnerId } from '../../src/shared/ids.js';
 import { LIMITS } from '../../src/shared/limits.js';
-import { Supervisor } from '../../src/worker/supervisor.js';
+import { TEST_REQUEST as request } from '../../src/shared/testing.js';
+import { isAlive } from '../support/nodeProcess.js';
+import { SupervisorBench } from './supervisorBench.js';
 
-const RUNNER = fileURLToPath(new URL('./scriptedRunner.js', import.meta.url));
 const BOUND_MS = 20_000;
 
-type StatusChange = Extract<ControlEvent, { kind: 'RunnerStatusChanged' }>;
-
-/** A supervisor over the scripted runner, with what it published. */
-class Bench {
-  readonly changes: StatusChange[] = [];
-  readonly failures: RunnerFailure[] = [];
-  readonly supervisor: Supervisor;
-  #waiting: (() => void)[] = [];
-
-  constructor(behaviour: string) {
-    this.supervisor = new Supervisor(
-      {
-        runnerEntry: RUNNER,
-        allowFailpoints: false,
-        publish: (event) => {
-          this.changes.push(event as StatusChange);
-          for (const wake of this.#waiting.splice(0)) wake();
-        },
-        onOutputLine: () => undefined,
-        onFailure: (failure) => this.failures.push(failure),
-        onStarted: () => undefined,
-        onEnded: () => undefined,
-        random: () => 0.999,
-      },
-      {
-        runnerId: 'runner' as RunnerId,
-        modelPath: behaviour,
-        contextTokens: 64,
-        sequences: 1,
-        cacheCells: 64,
-        prefillChunkTokens: 16,
-        threads: 1,
-        gpuLayers: 0,
-      },
-    );
-    this.supervisor.start();
-  }
-
-  /** The `nth` time that the status was published, counted from 1. */
-  async until(status: RunnerStatus, nth = 1): Promise<StatusChange> {
-    for (;;) {
-      const change = this.changes.filter((entry) => entry.status === status)[nth - 1];
-      if (change !== undefined) return change;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-  }
-
-  get pid(): number {
-    return this.changes.findLast((change) => change.pid !== null)?.pid ?? assert.fail('no process');
-  }
-}
-
-const benches: Bench[] = [];
-const bench = (behaviour: string): Bench => {
-  const made = new Bench(behaviour);
-  benches.push(made);
+/** A supervisor that is stopped when its test ends. */
+function bench(context: TestContext, behaviour: string): SupervisorBench {
+  const made = new SupervisorBench(behaviour);
+  context.after(() => made.supervisor.stop());
   return made;
-};
-afterEach(async () => {
-  await Promise.all(benches.splice(0).map(({ supervisor }) => supervisor.stop()));
-});
-
-const request: GenerationRequest = {
-  commandId: 'command' as CommandId,
-  modelId: 'tiny' as ModelId,
-  input: { kind: 'text', text: 'x' },
-  sampling: { seed: 1 },
-  maxTokens: null,
-  stop: [],
-  ignoreEos: false,
-  topLogprobs: null,
-  choices: 1,
-  deadlineMs: 60_000,
-};
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const faults: [behaviour: string, code: string, message: RegExp][] = [
@@ -108,129 +26,143 @@ const faults: [behaviour: string, code: string, message: RegExp][] = [
   ['fatal and exit', 'model_load_failed', /the file is torn/],
 ];
 
-for (const [behaviour, code, message] of faults) {
-  test(`R43, R45: ${behaviour}: one failure report with cause and phase`, { timeout: BOUND_MS }, async () => {
-    const made = bench(behaviour);
-    const waiting = made.supervisor.generate(request);
-    const failed = await made.until('failed');
-    assert.equal(made.failures.length, 1);
-    assert.equal(made.failures[0]?.code, code);
-    assert.match(made.failures[0]?.message ?? '', message);
-    assert.equal(made.failures[0]?.phase, 'connecting');
-    assert.ok(failed.restartAt !== null, 'a restart is planned');
-    const end = await waiting.ended;
-    assert.ok(end.kind === 'failed' && message.test(end.fault.message), 'the waiting request is released');
+describe('a supervisor', { concurrency: 4 }, () => {
+  for (const [behaviour, code, message] of faults) {
+    test(`R43, R45: ${behaviour}: one failure report with cause and phase`, {
+      timeout: BOUND_MS,
+    }, async (context) => {
+      const made = bench(context, behaviour);
+      const waiting = made.supervisor.generate(request);
+      const failed = await made.until('failed');
+      assert.equal(made.failures.length, 1);
+      assert.equal(made.failures[0]?.code, code);
+      assert.match(made.failures[0]?.message ?? '', message);
+      assert.equal(made.failures[0]?.phase, 'connecting');
+      assert.ok(failed.restartAt !== null, 'a restart is planned');
+      const end = await waiting.ended;
+      assert.ok(end.kind === 'failed' && message.test(end.fault.message), 'the waiting request is released');
+    });
+  }
+
+  test('R45: the report has the last lines of stderr, bounded', { timeout: BOUND_MS }, async (context) => {
+    const made = bench(context, 'flood stderr and exit');
+    await made.until('failed');
+    const tail = made.failures[0]?.stderrTail ?? [];
+    assert.equal(tail.at(-1), 'last words');
+    assert.ok(tail.length <= LIMITS.stderrTailLines + 1);
+    assert.ok(tail.every((line) => line.length <= LIMITS.stderrLineCharacters));
   });
-}
 
-test('R45: the report has the last lines of stderr, bounded', { timeout: BOUND_MS }, async () => {
-  const made = bench('flood stderr and exit');
-  await made.until('failed');
-  const tail = made.failures[0]?.stderrTail ?? [];
-  assert.equal(tail.at(-1), 'last words');
-  assert.ok(tail.length <= LIMITS.stderrTailLines + 1);
-  assert.ok(tail.every((line) => line.length <= LIMITS.stderrLineCharacters));
-});
-
-for (const signal of ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGSEGV'] as const) {
-  test(`R6: ${signal} in mid-stream ends the stream with the cause`, { timeout: BOUND_MS }, async () => {
-    const made = bench('normal');
-    await made.until('ready');
-    const stream = made.supervisor.generate(request);
-    let tokens = 0;
-    for await (const event of stream) {
-      if (event.kind === 'delta') {
-        tokens += 1;
-        if (tokens === 3) process.kill(made.pid, signal);
+  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGSEGV'] as const) {
+    test(`R6: ${signal} in mid-stream ends the stream with the cause`, {
+      timeout: BOUND_MS,
+    }, async (context) => {
+      const made = bench(context, 'normal');
+      await made.until('ready');
+      const stream = made.supervisor.generate(request);
+      let tokens = 0;
+      for await (const event of stream) {
+        if (event.kind === 'delta') {
+          tokens += 1;
+          if (tokens === 3) process.kill(made.pid, signal);
+        }
+        if (event.kind !== 'failed') continue;
+        assert.equal(event.fault.code, 'runner_failed');
+        assert.match(event.fault.message, signal === 'SIGTERM' ? /Exited \(code=0\)/ : new RegExp(signal));
       }
-      if (event.kind !== 'failed') continue;
-      assert.equal(event.fault.code, 'runner_failed');
-      assert.match(event.fault.message, signal === 'SIGTERM' ? /Exited \(code=0\)/ : new RegExp(signal));
-    }
-    assert.ok(tokens >= 3);
+      assert.ok(tokens >= 3);
+      assert.equal(made.failures.length, 1);
+    });
+  }
+
+  for (const [name, behaviour, act, message] of [
+    ['SIGSTOP', 'normal', (pid: number) => process.kill(pid, 'SIGSTOP'), /no heartbeat/],
+    ['an endless loop of the whole process', 'hang in an endless loop', () => undefined, /no heartbeat/],
+    ['a compute thread that stands still', 'stand still', () => undefined, /stood still/],
+  ] as const) {
+    test(`R44: ${name} in mid-stream is seen, killed and reported once`, {
+      timeout: BOUND_MS,
+    }, async (context) => {
+      const made = bench(context, behaviour);
+      await made.until('ready');
+      const stream = made.supervisor.generate(request);
+      act(made.pid);
+      const end = await stream.ended;
+      assert.ok(end.kind === 'failed');
+      assert.equal(end.fault.code, 'runner_failed');
+      assert.match(end.fault.message, message);
+      assert.equal(made.failures.length, 1);
+      assert.equal(made.failures[0]?.phase, 'running');
+      assert.equal(made.failures[0]?.signal, 'SIGKILL');
+    });
+  }
+
+  test('R44: a runner that idles for long is not mistaken for a frozen one', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'normal');
+    await made.until('ready');
+    await new Promise((resolve) => setTimeout(resolve, 2 * WATCH_LIMITS.silenceMs));
+    assert.equal(made.failures.length, 0);
+  });
+
+  test('R48: a killed runner comes back and serves the next request', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'normal');
+    await made.until('ready');
+    process.kill(made.pid, 'SIGKILL');
+    const failed = await made.until('failed');
+    assert.equal(failed.restarts, 1);
+    await made.until('ready', 2);
+    for await (const event of made.supervisor.generate(request)) if (event.kind === 'delta') break;
     assert.equal(made.failures.length, 1);
   });
-}
 
-for (const [name, behaviour, act, message] of [
-  ['SIGSTOP', 'normal', (pid: number) => process.kill(pid, 'SIGSTOP'), /no heartbeat/],
-  ['an endless loop of the whole process', 'hang in an endless loop', () => undefined, /no heartbeat/],
-  ['a compute thread that stands still', 'stand still', () => undefined, /stood still/],
-] as const) {
-  test(`R44: ${name} in mid-stream is seen, killed and reported once`, { timeout: BOUND_MS }, async () => {
-    const made = bench(behaviour);
+  test('R2: a request that comes before the runner is ready waits for it', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'normal');
+    for await (const event of made.supervisor.generate(request)) if (event.kind === 'delta') break;
+    assert.deepEqual(
+      made.changes.map((change) => change.status),
+      ['spawned', 'connecting', 'loading', 'warming_up', 'ready'],
+    );
+  });
+
+  test('R46: stop is idempotent, raises no alarm, and ends waiting and running requests', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'normal');
     await made.until('ready');
     const stream = made.supervisor.generate(request);
-    act(made.pid);
+    const { pid } = made;
+    await Promise.all([made.supervisor.stop(), made.supervisor.stop()]);
     const end = await stream.ended;
-    assert.ok(end.kind === 'failed');
-    assert.equal(end.fault.code, 'runner_failed');
-    assert.match(end.fault.message, message);
-    assert.equal(made.failures.length, 1);
-    assert.equal(made.failures[0]?.phase, 'running');
-    assert.equal(made.failures[0]?.signal, 'SIGKILL');
+    assert.equal(end.kind === 'failed' && end.fault.code, 'not_ready');
+    assert.equal(made.failures.length, 0);
+    assert.equal(made.changes.at(-1)?.status, 'stopped');
+    assert.equal(isAlive(pid), false);
+    const late = await made.supervisor.generate(request).ended;
+    assert.equal(late.kind === 'failed' && late.fault.code, 'not_ready');
   });
-}
 
-test('R44: a runner that idles for long is not mistaken for a frozen one', {
-  timeout: BOUND_MS,
-}, async () => {
-  const made = bench('normal');
-  await made.until('ready');
-  await new Promise((resolve) => setTimeout(resolve, 2 * WATCH_LIMITS.silenceMs));
-  assert.equal(made.failures.length, 0);
-});
+  test('R46: a runner that ignores shutdown and SIGTERM is killed', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'ignore every request to stop');
+    await made.until('ready');
+    const { pid } = made;
+    await made.supervisor.stop();
+    assert.equal(isAlive(pid), false);
+    assert.equal(made.failures.length, 0);
+  });
 
-test('R48: a killed runner comes back and serves the next request', { timeout: BOUND_MS }, async () => {
-  const made = bench('normal');
-  await made.until('ready');
-  process.kill(made.pid, 'SIGKILL');
-  const failed = await made.until('failed');
-  assert.equal(failed.restarts, 1);
-  await made.until('ready', 2);
-  for await (const event of made.supervisor.generate(request)) if (event.kind === 'delta') break;
-  assert.equal(made.failures.length, 1);
-});
-
-test('R2: a request that comes before the runner is ready waits for it', { timeout: BOUND_MS }, async () => {
-  const made = bench('normal');
-  for await (const event of made.supervisor.generate(request)) if (event.kind === 'delta') break;
-  assert.deepEqual(
-    made.changes.map((change) => change.status),
-    ['spawned', 'connecting', 'loading', 'warming_up', 'ready'],
-  );
-});
-
-test('R46: stop is idempotent, raises no alarm, and ends waiting and running requests', {
-  timeout: BOUND_MS,
-}, async () => {
-  const made = bench('normal');
-  await made.until('ready');
-  const stream = made.supervisor.generate(request);
-  const { pid } = made;
-  await Promise.all([made.supervisor.stop(), made.supervisor.stop()]);
-  const end = await stream.ended;
-  assert.equal(end.kind === 'failed' && end.fault.code, 'not_ready');
-  assert.equal(made.failures.length, 0);
-  assert.equal(made.changes.at(-1)?.status, 'stopped');
-  assert.equal(isAlive(pid), false);
-  const late = await made.supervisor.generate(request).ended;
-  assert.equal(late.kind === 'failed' && late.fault.code, 'not_ready');
-});
-
-test('R46: a runner that ignores shutdown and SIGTERM is killed', { timeout: BOUND_MS }, async () => {
-  const made = bench('ignore every request to stop');
-  await made.until('ready');
-  const { pid } = made;
-  await made.supervisor.stop();
-  assert.equal(isAlive(pid), false);
-  assert.equal(made.failures.length, 0);
-});
-
-test('R46: a runner stopped by SIGSTOP is ended too', { timeout: BOUND_MS }, async () => {
-  const made = bench('normal');
-  await made.until('ready');
-  process.kill(made.pid, 'SIGSTOP');
-  await made.supervisor.stop();
-  assert.equal(isAlive(made.pid), false);
+  test('R46: a runner stopped by SIGSTOP is ended too', { timeout: BOUND_MS }, async (context) => {
+    const made = bench(context, 'normal');
+    await made.until('ready');
+    process.kill(made.pid, 'SIGSTOP');
+    await made.supervisor.stop();
+    assert.equal(isAlive(made.pid), false);
+  });
 });

@@ -1,0 +1,19 @@
+/** What the tests of several rooms share. */
+import type { GenerationRequest } from './generation.js';
+import type { CommandId, ModelId } from './ids.js';
+
+export const TEST_MODEL = 'tiny' as ModelId;
+
+/** A request without an end of its own. */
+export const TEST_REQUEST: GenerationRequest = {
+  commandId: 'command' as CommandId,
+  modelId: TEST_MODEL,
+  input: { kind: 'text', text: 'x' },
+  sampling: { seed: 1 },
+  maxTokens: null,
+  stop: [],
+  ignoreEos: false,
+  topLogprobs: null,
+  choices: 1,
+  deadlineMs: 60_000,
+};
