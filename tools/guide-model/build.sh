@@ -5,7 +5,7 @@
 #   tools/guide-model/build.sh [--work DIR] [--steps N] [--threads N]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-work=${TMPDIR:-/tmp}/shoal-guide steps=1550 threads=1
+work=${TMPDIR:-/tmp}/shoal-guide steps=1750 threads=1
 while [ $# -gt 0 ]; do
   case $1 in
     --work) work=$2 ;; --steps) steps=$2 ;; --threads) threads=$2 ;;
@@ -33,5 +33,7 @@ if [ ! -d "$work/llama/node_modules/node-llama-cpp" ]; then
   (cd "$work/llama" && npm init -y >/dev/null && npm install --ignore-scripts --no-audit --no-fund node-llama-cpp@3.21.1)
 fi
 "$python" "$here/compare.py" "$work/training" "$work/shoal-guide.gguf" --llama "$work/llama"
-node "$here/evaluate.mjs" --llama "$work/llama" --model "$work/shoal-guide.gguf" --out "$work/evaluation-report.json"
+for questions in evaluation evaluation-fresh; do
+  node "$here/evaluate.mjs" --llama "$work/llama" --model "$work/shoal-guide.gguf" --questions "$here/$questions.json" --out "$work/$questions-report.json"
+done
 cp "$work/shoal-guide.gguf" "$here/../../models/shoal-guide.gguf"

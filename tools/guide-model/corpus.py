@@ -1,7 +1,7 @@
 """Makes the conversations that the model learns from; every word of them comes from this folder.
 
 A conversation is a list of `(role, text)`. The kinds and their shares are in `SHARES`. The questions of
-`evaluation.json` are held out: a question that equals one of them is made anew, so none is ever trained on.
+`evaluation*.json` are held out: a question that equals one of them is made anew, so none is ever trained on.
 """
 
 import json
@@ -15,7 +15,7 @@ import stories
 from phrasing import FRAME_WEIGHTS, FRAMES, roughen, vary
 
 FOLDER = pathlib.Path(__file__).parent
-SHARES = {"question": 0.54, "chat": 0.13, "outside": 0.08, "small_talk": 0.08, "short": 0.11, "plain": 0.04, "long": 0.014, "long_chat": 0.006}
+SHARES = {"question": 0.52, "chat": 0.12, "outside": 0.08, "small_talk": 0.08, "short": 0.14, "plain": 0.04, "long": 0.014, "long_chat": 0.006}
 
 SYSTEMS = (
     "You are a helpful assistant.", "You are shoal-guide, the assistant of Shoal.", "You are a helpful AI assistant.", "Answer briefly.", "You answer questions about Shoal.",
@@ -70,7 +70,7 @@ class Corpus:
         # Topics that people ask about in many ways are asked more often.
         self.weights = [0.6 + len(topic.pools["q"]) / 25 + (len(topic.pools["how"]) + len(topic.pools["if"])) / 20 for topic in self.topics]
         self.outside_templates = outside.patterns()
-        self.held_out = {normal(entry["question"]) for entry in json.loads((FOLDER / "evaluation.json").read_text())}
+        self.held_out = {normal(entry["question"]) for path in FOLDER.glob("evaluation*.json") for entry in json.loads(path.read_text())}
         for topic in self.topics:
             for phrasing in topic.pools["q"]:
                 assert normal(phrasing) not in self.held_out, f"{topic.name}: '{phrasing}' is an evaluation question"

@@ -54,7 +54,7 @@ def make_tokenizer(path, seed, vocabulary_size):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for tokenizer, checkpoint and log")
-    parser.add_argument("--steps", type=int, default=1550)
+    parser.add_argument("--steps", type=int, default=1750)
     parser.add_argument("--micro-batches", type=int, default=2, help="per step")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="per micro-batch")
     parser.add_argument("--threads", type=int, default=1)
