@@ -1,8 +1,9 @@
 /** `shoal models list`: every model, what it needs, and why it cannot run if it cannot. */
 import { ModelCatalogue } from '../models/catalogue.js';
-import type { ModelListing } from '../models/listing.js';
+import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { formatBytes } from '../shared/bytes.js';
 import { type ApiTarget, callJson } from './client.js';
+import { readNodeMemory } from './nodeMemory.js';
 import { formatTable } from './output.js';
 
 /** The fields of `GET /models` that the list shows. */
@@ -12,7 +13,7 @@ interface ModelEntry {
   readonly quantisation: string | null;
   readonly parameters: number | null;
   readonly context_length: number | null;
-  readonly file_bytes: number;
+  readonly size_bytes: number;
   readonly memory: { readonly total_bytes: number } | null;
   readonly refusal: string | null;
 }
@@ -34,7 +35,7 @@ export async function listModels(options: ListOptions): Promise<void> {
     [entry.architecture, entry.quantisation].filter((part) => part !== null).join(' '),
     entry.parameters === null ? '' : formatCount(entry.parameters),
     entry.context_length === null ? '' : String(entry.context_length),
-    formatBytes(entry.file_bytes),
+    formatBytes(entry.size_bytes),
     entry.memory === null ? '' : formatBytes(entry.memory.total_bytes),
     entry.refusal ?? 'can run',
   ]);
@@ -48,16 +49,20 @@ async function askNode(target: ApiTarget): Promise<readonly ModelEntry[]> {
 
 async function readFolders(directories: readonly string[]): Promise<readonly ModelEntry[]> {
   const listings = await new ModelCatalogue({ directories }).list();
-  return listings.map((model: ModelListing) => ({
-    id: model.modelId,
-    architecture: model.architecture,
-    quantisation: model.quantisation,
-    parameters: model.parameters,
-    context_length: model.contextTokens,
-    file_bytes: model.fileBytes,
-    memory: model.memory === null ? null : { total_bytes: model.memory.totalBytes },
-    refusal: model.refusal,
-  }));
+  const { totalBytes } = readNodeMemory();
+  return listings.map((listing) => {
+    const model = refuseTooLarge(listing, totalBytes);
+    return {
+      id: model.modelId,
+      architecture: model.architecture,
+      quantisation: model.quantisation,
+      parameters: model.parameters,
+      context_length: model.contextTokens,
+      size_bytes: model.fileBytes,
+      memory: model.memory === null ? null : { total_bytes: model.memory.totalBytes },
+      refusal: model.refusal,
+    };
+  });
 }
 
 function formatCount(value: number): string {

@@ -14,6 +14,7 @@ import { runnersOf } from '../control/instances.js';
 import type { InstanceRecord } from '../control/state.js';
 import { type Telemetry, viewEvent, viewState } from '../control/view.js';
 import { ModelCatalogue } from '../models/catalogue.js';
+import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError } from '../shared/errors.js';
 import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { createLog } from '../telemetry/log.js';
@@ -97,7 +98,10 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
       return controlPlane.listen((event, { index }) => tell({ index, event }));
     },
     notReadyReason: () => null,
-    models: () => catalogue.list(),
+    models: async () => {
+      const offeredBytes = options.memory ?? readNodeMemory().totalBytes;
+      return (await catalogue.list()).map((listing) => refuseTooLarge(listing, offeredBytes));
+    },
     metrics: () => metrics.text(),
   };
   const app = createApiServer(
