@@ -5,7 +5,7 @@
 #   tools/guide-model/build.sh [--work DIR] [--steps N] [--threads N]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-work=${TMPDIR:-/tmp}/shoal-guide steps=1750 threads=1
+work=$here/.work steps=1750 threads=1
 while [ $# -gt 0 ]; do
   case $1 in
     --work) work=$2 ;; --steps) steps=$2 ;; --threads) threads=$2 ;;
