@@ -21,7 +21,7 @@ import { createLog } from '../telemetry/log.js';
 import { Metrics, type NodeLoad } from '../telemetry/metrics.js';
 import { type Fit, fitModel } from '../worker/fitModel.js';
 import { Leftovers } from '../worker/leftovers.js';
-import { Worker } from '../worker/worker.js';
+import { type LocalModel, Worker } from '../worker/worker.js';
 import { computeThreads } from './computeThreads.js';
 import { readNodeMemory } from './nodeMemory.js';
 import type { UpOptions } from './upOptions.js';
@@ -56,14 +56,16 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
   for (const pid of await leftovers.end()) log.warn({ pid }, 'ended a runner of an earlier life');
   const catalogue = new ModelCatalogue({ directories: options.models });
   const instances = await placeModels(catalogue, nodeId, options);
-  const paths = new Map(instances.map(({ instance, path }) => [instance.modelId, path]));
+  const models = new Map(
+    instances.map(({ instance, path, threads }) => [instance.modelId, { path, threads }]),
+  );
 
   const controlPlane = new ControlPlane(Date.now);
   const worker = new Worker(
     {
       controlPlane,
       leftovers,
-      modelPath: (modelId) => paths.get(modelId) ?? modelId,
+      model: (modelId) => models.get(modelId) ?? { path: modelId, threads: 1 },
       onOutputLine: (runnerId, line) => log.debug({ runner_id: runnerId, line }, 'runner output'),
       onFailure: (runnerId, failure) => {
         metrics.runnerFailed(failure.code, failure.signal ?? `exit ${failure.exitCode ?? 'unknown'}`);
@@ -73,7 +75,6 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
     {
       nodeId,
       runnerEntry: RUNNER_ENTRY,
-      threads: options.threads ?? computeThreads(),
       gpuLayers: options.gpuLayers,
       allowFailpoints: options.failpoints,
     },
@@ -149,9 +150,8 @@ function requireKeyBeyondLoopback({ apiHost, apiKey, insecure }: UpOptions): voi
   );
 }
 
-interface PlacedModel {
+interface PlacedModel extends LocalModel {
   readonly instance: InstanceRecord;
-  readonly path: string;
 }
 
 /** Finds each model and fits it into what the ones before it have left of the memory. */
@@ -170,7 +170,8 @@ async function placeModels(
       sequences: options.sequences,
     });
     availableBytes -= fit.memory.totalBytes;
-    placed.push({ path, instance: newInstance(nodeId, modelId, card.layers, fit) });
+    const threads = options.threads ?? computeThreads(fit.memory.weightsBytes);
+    placed.push({ path, threads, instance: newInstance(nodeId, modelId, card.layers, fit) });
   }
   return placed;
 }

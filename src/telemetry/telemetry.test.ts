@@ -69,6 +69,7 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
   let running = 1;
   const metrics = new Metrics({ load: () => ({ ...idle, runningSequences: running, totalCells: 64 }) });
   try {
+    metrics.start();
     metrics.requestEnded({ route: '/v1/chat/completions', status: 200, durationMs: 12 });
     metrics.requestEnded({ route: '/v1/chat/completions', status: 429, durationMs: 1 });
     metrics.generationFinished(stats);
@@ -82,7 +83,7 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
     assert.match(text, /shoal_prompt_tokens_total\{cached="no"\} 6/);
     assert.match(text, /shoal_generated_tokens_total 7/);
     assert.match(text, /shoal_time_to_first_token_seconds_count 1/);
-    assert.match(text, /shoal_runner_failures_total\{code="runner_failed"\} 1/);
+    assert.match(text, /shoal_runner_failures_total\{code="runner_failed",end="SIGKILL"\} 1/);
     assert.match(text, /shoal_runner_restarts_total 1/);
     assert.match(text, /shoal_running_sequences 5/);
     assert.match(text, /shoal_cache_cells 64/);

@@ -11,10 +11,15 @@ import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import type { Leftovers } from './leftovers.js';
 import { type RunnerTelemetry, Supervisor } from './supervisor.js';
 
+export interface LocalModel {
+  readonly path: string;
+  readonly threads: number;
+}
+
 export interface WorkerComponents {
   readonly controlPlane: ControlPlane;
-  /** Path of a model's file. The model was placed here, so it is known here. */
-  readonly modelPath: (modelId: ModelId) => string;
+  /** The file of a model, and with how many threads it computes. It was placed here, so it is known here. */
+  readonly model: (modelId: ModelId) => LocalModel;
   readonly leftovers: Leftovers;
   /** A line that a runner wrote to its output. */
   readonly onOutputLine: (runnerId: RunnerId, line: string) => void;
@@ -24,8 +29,6 @@ export interface WorkerComponents {
 export interface WorkerOptions {
   readonly nodeId: NodeId;
   readonly runnerEntry: string;
-  /** Threads that a runner computes with. */
-  readonly threads: number;
   readonly gpuLayers: number;
   /** Let failpoints act; tests only. */
   readonly allowFailpoints: boolean;
@@ -115,14 +118,15 @@ export class Worker {
   }
 
   #settings(instance: InstanceRecord, runnerId: RunnerId): RunnerSettings {
+    const { path, threads } = this.#components.model(instance.modelId);
     return {
       runnerId,
-      modelPath: this.#components.modelPath(instance.modelId),
+      modelPath: path,
       contextTokens: instance.contextLength,
       sequences: instance.maxSequences,
       cacheCells: instance.cacheCells,
       prefillChunkTokens: ENGINE.prefillChunkTokens,
-      threads: this.#options.threads,
+      threads,
       gpuLayers: this.#options.gpuLayers,
     };
   }
