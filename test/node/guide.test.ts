@@ -47,6 +47,16 @@ function isSensible(text: string, { expect }: Question): boolean {
   });
 }
 
+// First, on a fresh node: the roundings of a step hang on what else is in it and in the cache.
+test('R63: seed 42 at temperature 0 gives the committed text', { timeout: BOUND_MS }, async () => {
+  assert.ok(existsSync(SNAPSHOT));
+  for (const [question, text] of Object.entries(
+    JSON.parse(readFileSync(SNAPSHOT, 'utf8')) as Record<string, string>,
+  )) {
+    assert.equal(await ask(question, { seed: 42, temperature: 0, max_tokens: 60 }), text);
+  }
+});
+
 test('the embedded model answers its evaluation questions sensibly', { timeout: BOUND_MS }, async () => {
   const path = join(packageRoot(), 'tools', 'guide-model', 'evaluation.json');
   const questions = JSON.parse(readFileSync(path, 'utf8')) as Question[];
@@ -64,13 +74,4 @@ test('the embedded model answers its evaluation questions sensibly', { timeout: 
     share >= LEAST_SHARE,
     `${(100 * share).toFixed(0)} % of ${questions.length}\n${wrong.join('\n')}`,
   );
-});
-
-test('R63: seed 42 at temperature 0 gives the committed text', { timeout: BOUND_MS }, async () => {
-  assert.ok(existsSync(SNAPSHOT));
-  for (const [question, text] of Object.entries(
-    JSON.parse(readFileSync(SNAPSHOT, 'utf8')) as Record<string, string>,
-  )) {
-    assert.equal(await ask(question, { seed: 42, temperature: 0, max_tokens: 60 }), text);
-  }
 });
