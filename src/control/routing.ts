@@ -8,6 +8,9 @@ import { LIMITS } from '../shared/limits.js';
 import { instanceStatus, runnersOf, runningTasks } from './instances.js';
 import type { ClusterState, InstanceRecord } from './state.js';
 
+/** What a restart takes beyond its backoff: spawn, load and warm-up of a small model. */
+const RESTART_ALLOWANCE_MS = 1_000;
+
 export type Choice = { readonly instance: InstanceRecord } | { readonly fault: Fault };
 
 /** The healthy instance of the model with the fewest running tasks; the smallest id where they are equal. */
@@ -26,7 +29,6 @@ export function chooseInstance(state: ClusterState, modelId: ModelId, now: numbe
       fault: {
         code: 'queue_full',
         message: `every instance of ${modelId} has ${LIMITS.instanceQueueRequests} requests already`,
-        details: { retry_after_s: 1 },
       },
     };
   }
@@ -51,6 +53,6 @@ function allFailed(
   return {
     code: 'all_instances_failed',
     message: `${modelId} is not served at the moment: ${reason}`,
-    ...(waitMs === null ? {} : { details: { retry_after_s: Math.ceil(waitMs / 1000) + 1 } }),
+    ...(waitMs === null ? {} : { retryAfterMs: waitMs + RESTART_ALLOWANCE_MS }),
   };
 }

@@ -202,6 +202,8 @@ export interface Fault {
   /** The request field at fault, in the client's spelling. */
   readonly param?: string;
   readonly details?: Readonly<Record<string, unknown>>;
+  /** When another try may succeed, where that is known. */
+  readonly retryAfterMs?: number;
 }
 
 /** A coded fault as an exception. Its message says what, why and, where it helps, what to do. */
@@ -209,17 +211,19 @@ export class ShoalError extends Error {
   readonly code: ErrorCode;
   readonly param: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     code: ErrorCode,
     message?: string,
-    more: { param?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+    more: Partial<Pick<Fault, 'param' | 'details' | 'retryAfterMs'>> & { readonly cause?: unknown } = {},
   ) {
     super(message ?? ERRORS[code].meaning, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'ShoalError';
     this.code = code;
     this.param = more.param;
     this.details = more.details;
+    this.retryAfterMs = more.retryAfterMs;
   }
 
   get status(): number {
@@ -236,11 +240,12 @@ export class ShoalError extends Error {
       message: this.message,
       ...(this.param === undefined ? {} : { param: this.param }),
       ...(this.details === undefined ? {} : { details: this.details }),
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
     };
   }
 
   static fromFault(fault: Fault): ShoalError {
-    return new ShoalError(fault.code, fault.message, { param: fault.param, details: fault.details });
+    return new ShoalError(fault.code, fault.message, fault);
   }
 }
 

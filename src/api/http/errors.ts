@@ -35,7 +35,7 @@ const FIRST_SERVER_ERROR = 500;
 export function sendFault(reply: FastifyReply, fault: Fault): FastifyReply {
   const { status, retryable } = ERRORS[fault.code];
   if (status === TOO_MANY_REQUESTS || status === UNAVAILABLE) {
-    reply.header('retry-after', String(Math.ceil(TIMES.retryAfterMs / 1000)));
+    reply.header('retry-after', String(Math.ceil((fault.retryAfterMs ?? TIMES.retryAfterMs) / 1000)));
   }
   if (status === UNAUTHORIZED) reply.header('www-authenticate', 'Bearer');
   // OpenAI's clients repeat every 5xx unless they are told that it is of no use.
