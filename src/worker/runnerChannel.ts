@@ -29,7 +29,9 @@ export class RunnerChannel {
     this.#events = events;
     const reader = new FrameReader(LIMITS.runnerFrameBytes);
     stream.on('data', (chunk: Buffer) => this.#receive(reader, chunk));
-    // The end of the channel is the end of the process, which its exit reports with a better reason.
+    // The end of the channel is the end of the process, which its exit reports with a better reason. Closing this half
+    // too lets Node.js report the process as closed at once.
+    stream.on('end', () => this.close());
     stream.on('error', () => this.close());
   }
 
