@@ -14,12 +14,12 @@ import { percentile, row, timeStream } from './measure.js';
 
 const MODEL = 'shoal-guide';
 const MODEL_PATH = join(packageRoot(), 'models', `${MODEL}.gguf`);
-const THREADS = 2;
+const THREADS = 1;
 const ROUNDS = Number(process.argv[2] ?? 200);
 const BLOCKS = 5;
 const STREAMS = 100;
 const STREAM_TOKENS = 64;
-const LONG_PROMPT_WORDS = 1_800;
+const LONG_PROMPT_WORDS = 1_000;
 const CONTEXT = 4_096;
 
 interface Completion {
