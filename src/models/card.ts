@@ -136,15 +136,17 @@ function positive(value: number | null): number | null {
   return value !== null && value > 0 ? value : null;
 }
 
+/** Under `general.sampling.` in the file. */
+export const SAMPLING_KEYS = {
+  temperature: 'temp',
+  topK: 'top_k',
+  topP: 'top_p',
+  minP: 'min_p',
+  repetitionPenalty: 'penalty_repeat',
+} as const;
+
 function samplingOf(gguf: GgufFile): RecommendedSampling {
-  const keys = {
-    temperature: 'temp',
-    topK: 'top_k',
-    topP: 'top_p',
-    minP: 'min_p',
-    repetitionPenalty: 'penalty_repeat',
-  } as const;
-  const found = Object.entries(keys).flatMap(([name, key]) => {
+  const found = Object.entries(SAMPLING_KEYS).flatMap(([name, key]) => {
     const value = getNumber(gguf, `general.sampling.${key}`);
     return value === null ? [] : [[name, value] as const];
   });

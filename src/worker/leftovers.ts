@@ -33,8 +33,7 @@ export class Leftovers {
     const ended: number[] = [];
     for (const { pid, startTime } of readEntries(this.#path)) {
       if ((await startTimeOf(pid)) !== startTime) continue;
-      process.kill(pid, 'SIGKILL');
-      ended.push(pid);
+      if (kill(pid)) ended.push(pid);
     }
     this.#write();
     return ended;
@@ -61,6 +60,16 @@ export class Leftovers {
     } catch (error) {
       this.#onProblem(error as Error);
     }
+  }
+}
+
+/** False when it has ended by itself meanwhile. */
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
   }
 }
 

@@ -239,8 +239,8 @@ export class RunnerProcess {
   }
 
   #kill(cause: Fault): void {
-    if (this.#cause !== null) return;
-    this.#cause = cause;
+    // The first cause stays, but the signal is sent in any case: a runner may say that it is done for, and then hang.
+    this.#cause ??= cause;
     this.#child.kill('SIGKILL');
   }
 

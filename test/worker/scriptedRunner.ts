@@ -50,6 +50,18 @@ const behaviours: Record<string, () => unknown> = {
     send({ kind: 'fatal', fault: { code: 'model_load_failed', message: 'the file is torn' } });
     channel.end(() => process.exit(1));
   },
+  'fatal and hang': () => {
+    send({ kind: 'phase', phase: 'loading', progress: 0 });
+    channel.write(
+      encodeFrame(
+        { kind: 'fatal', fault: { code: 'model_load_failed', message: 'the file is torn' } },
+        LIMITS.runnerFrameBytes,
+      ),
+      () => {
+        for (;;) counter += 1;
+      },
+    );
+  },
   'flood stderr and exit': () => {
     process.stderr.write(`${'x'.repeat(2_000_000)}\n${'line\n'.repeat(100_000)}last words\n`, () =>
       process.exit(3),

@@ -44,6 +44,16 @@ describe('a supervisor', { concurrency: 4 }, () => {
     });
   }
 
+  test('R44: a runner that says it is done for, and then hangs, is killed with its own cause', {
+    timeout: BOUND_MS,
+  }, async (context) => {
+    const made = bench(context, 'fatal and hang');
+    await made.until('failed');
+    assert.equal(made.failures.length, 1);
+    assert.equal(made.failures[0]?.code, 'model_load_failed');
+    assert.match(made.failures[0]?.message ?? '', /the file is torn; Terminated \(signal=9 SIGKILL\)/);
+  });
+
   test('R45: the report has the last lines of stderr, bounded', { timeout: BOUND_MS }, async (context) => {
     const made = bench(context, 'flood stderr and exit');
     await made.until('failed');

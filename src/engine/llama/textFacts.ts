@@ -1,4 +1,5 @@
 /** What a model file recommends about prompts and sampling. */
+import { SAMPLING_KEYS } from '../../models/card.js';
 import type { SamplingParameters } from '../../shared/generation.js';
 import type { Address } from './binding/declarations.js';
 import type { Native } from './binding/native.js';
@@ -10,14 +11,6 @@ export interface TextFacts {
   /** From `general.sampling.*`; only what the file says. */
   readonly recommendedSampling: Omit<Partial<SamplingParameters>, 'seed' | 'logitBias'>;
 }
-
-const SAMPLING_KEYS = {
-  temperature: 'temp',
-  topK: 'top_k',
-  topP: 'top_p',
-  minP: 'min_p',
-  repetitionPenalty: 'penalty_repeat',
-} as const;
 
 export function readTextFacts(native: Native, model: Address): TextFacts {
   const recommended: Record<string, number> = {};
