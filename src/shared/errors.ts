@@ -142,6 +142,20 @@ export const ERRORS = {
     meaning: 'The process that ran the model ended, or was ended, before the request was done.',
     remedy: 'Try again: it is being restarted. The message names the cause.',
   },
+  node_lost: {
+    status: 502,
+    type: 'server_error',
+    retryable: true,
+    meaning: 'Another node that the request needed was lost: it ended, or the link to it broke.',
+    remedy: 'Try again; `shoal status` shows which nodes are there. The message names the node.',
+  },
+  peer_protocol_error: {
+    status: 502,
+    type: 'server_error',
+    retryable: true,
+    meaning: 'Another node said something that this one does not understand.',
+    remedy: 'Run the same version of Shoal on all nodes; the message names the node.',
+  },
   not_ready: {
     status: 503,
     type: 'server_error',

@@ -26,6 +26,14 @@ test('frames come back whole and in order, however the stream is cut', () => {
   );
 });
 
+test('the messages before a bad frame come out first', () => {
+  const good = encodeFrame('good', LIMIT_BYTES);
+  const garbage = Buffer.from([2, 0, 0, 0, 0xc1, 0xc1]);
+  const messages = new FrameReader(LIMIT_BYTES).messages(Buffer.concat([good, garbage, good]));
+  assert.deepEqual(messages.next(), { done: false, value: 'good' });
+  assert.throws(() => messages.next(), FrameError);
+});
+
 test('R12: a length past the limit and bytes that are no message are refused at once', () => {
   const tooLong = Buffer.alloc(4);
   tooLong.writeUInt32LE(LIMIT_BYTES + 1);

@@ -36,18 +36,25 @@ export class FrameReader {
 
   /** Takes the next chunk and returns the messages that it completes. */
   push(chunk: Buffer): unknown[] {
+    return [...this.messages(chunk)];
+  }
+
+  /**
+   * Takes the next chunk and gives the messages that it completes one by one: those before a bad frame come out before
+   * it throws, so that what is received does not depend on how the stream was cut. Read it to its end.
+   */
+  *messages(chunk: Buffer): Generator<unknown, void, undefined> {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    const messages: unknown[] = [];
     for (;;) {
-      if (this.#bytes < HEADER_BYTES) return messages;
+      if (this.#bytes < HEADER_BYTES) return;
       const length = this.#peek(HEADER_BYTES).readUInt32LE(0);
       if (length > this.#limitBytes) {
         throw new FrameError(`a frame of ${length} bytes is over the limit of ${this.#limitBytes}`);
       }
-      if (this.#bytes < HEADER_BYTES + length) return messages;
+      if (this.#bytes < HEADER_BYTES + length) return;
       this.#take(HEADER_BYTES);
-      messages.push(this.#decode(this.#take(length)));
+      yield this.#decode(this.#take(length));
     }
   }
 

@@ -28,6 +28,11 @@ export class GenerationStream implements AsyncIterable<GenerationEvent> {
     return this.#isEnded;
   }
 
+  /** Events that the consumer has yet to take. */
+  get unread(): number {
+    return this.#events.length;
+  }
+
   /** Producer: what to do when the stream is aborted. A new producer replaces the handler of the last one. */
   onAborted(handler: () => void): void {
     this.#onAborted = handler;

@@ -60,6 +60,19 @@ export const LIMITS = {
   /** Expressions that rendering one prompt may evaluate (long texts count more), and elements of one list in it. */
   templateSteps: 4_000_000,
   templateListElements: 1_000_000,
+  /** One event of a generation on its way between two nodes. */
+  eventFrameBytes: 4 * 1024 * 1024,
+  /** Requests of other nodes that one node works on at once; one more gets `queue_full`. */
+  servedGenerations: 2_048,
+  /** Bytes of requests of other nodes that are still arriving, all together. */
+  arrivingRequestBytes: 256 * 1024 * 1024,
+  /** Body of a call between nodes, and of its reply, unless its kind has bounds of its own. */
+  callBodyBytes: 1024 * 1024,
+  /** Calls of other nodes that one node works on at once; one more gets `queue_full`. */
+  servedCalls: 256,
+  /** Message and details of a fault that another node reports; what is longer is cut, or left out. */
+  faultMessageCharacters: 16_384,
+  faultDetailsCharacters: 65_536,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -99,6 +112,13 @@ export const TIMES = {
   corsMaxAgeMs: 600_000,
   /** Rendering one prompt with the model's chat template. */
   templateRenderMs: 5_000,
+  /** A call to another node, unless its kind has a deadline of its own; and the longest that one may ask for. */
+  callMs: 5_000,
+  longestCallMs: 600_000,
+  /** The answer of every other node to a cancel. */
+  cancelCallMs: 2_000,
+  /** An ended stream between nodes closes by itself within this, or is cut. */
+  peerLingerMs: 5_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
