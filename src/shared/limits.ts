@@ -73,6 +73,33 @@ export const LIMITS = {
   /** Message and details of a fault that another node reports; what is longer is cut, or left out. */
   faultMessageCharacters: 16_384,
   faultDetailsCharacters: 65_536,
+  /** Nodes that one node is linked to at once. */
+  peers: 256,
+  /** Connections of other nodes that have yet to prove who they are: from one address, and in all. */
+  linkHandshakesPerAddress: 32,
+  linkHandshakes: 256,
+  /** What one end says of itself before a link is open. */
+  linkHelloBytes: 4 * 1024,
+  /** One frame on a link; longer messages and streams travel in pieces of this. */
+  linkFrameBytes: 32 * 1024,
+  /** One control message to another node. */
+  linkMessageBytes: 16 * 1024 * 1024,
+  /** Control messages that may wait for a node that reads too slowly; past it the link to it is closed. */
+  linkControlBufferBytes: 64 * 1024 * 1024,
+  /** Streams that are open on one link, counted for the node that opened them. */
+  linkStreams: 1_024,
+  /** First words of a stream between nodes. */
+  streamHeadBytes: 1024 * 1024,
+  /** What one end of a stream may send before the other has read: at first, and on a link with few streams. */
+  streamWindowBytes: 64 * 1024,
+  streamWideWindowBytes: 1024 * 1024,
+  streamsWithWideWindow: 32,
+  /** Addresses of other nodes that are dialled, in all and for one node. */
+  dialAddresses: 1_024,
+  dialAddressesPerNode: 8,
+  /** Attempts after which an address that never worked, and that no person gave, is forgotten. */
+  dialAttempts: 8,
+  nodeNameCharacters: 256,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -119,6 +146,22 @@ export const TIMES = {
   cancelCallMs: 2_000,
   /** An ended stream between nodes closes by itself within this, or is cut. */
   peerLingerMs: 5_000,
+  /** A connection between nodes, from its first byte or from the dialling of it to the open link. */
+  linkHandshakeMs: 5_000,
+  /** A link is probed this often; it is closed when so many probes in a row found it silent. */
+  linkProbeMs: 1_000,
+  linkSilentProbes: 5,
+  /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
+  linkRivalProbeMs: 1_000,
+  /** A closing link may take this long to hand over its last words. */
+  linkFarewellMs: 500,
+  /** Pause before an address is dialled again: at first, at most. */
+  dialPauseMs: 250,
+  dialLongestPauseMs: 5_000,
+  /** Clocks of two nodes that differ by more are worth a warning. */
+  clockSkewMs: 300_000,
+  /** The same notice about the same address is given again after this. */
+  noticeRepeatMs: 60_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
