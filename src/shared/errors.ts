@@ -198,6 +198,13 @@ export const ERRORS = {
     meaning: 'The model does not fit the memory that is offered.',
     remedy: 'Use a smaller quantisation or context, or offer more with `--memory`.',
   },
+  storage_failed: {
+    status: 500,
+    type: 'server_error',
+    retryable: true,
+    meaning: 'The disk does not take, or does not give back, what this node keeps.',
+    remedy: 'Free space in the home folder and look at the disk; the node goes on in memory and tries again.',
+  },
   engine_unavailable: {
     status: 500,
     type: 'server_error',

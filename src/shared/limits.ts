@@ -100,6 +100,24 @@ export const LIMITS = {
   /** Attempts after which an address that never worked, and that no person gave, is forgotten. */
   dialAttempts: 8,
   nodeNameCharacters: 256,
+  /** Control log on disk since its snapshot: past the first a snapshot is wanted, past the second no record is taken. */
+  controlLogBytes: 8 * 1024 * 1024,
+  controlLogHardBytes: 32 * 1024 * 1024,
+  /** One record of the control log, and one snapshot. */
+  controlRecordBytes: 1024 * 1024,
+  controlSnapshotBytes: 64 * 1024 * 1024,
+  /** One announcement of a node on the network; a longer packet is dropped unread. */
+  announcementBytes: 256,
+  /** Nodes whose announcements are told apart from repetitions. */
+  discoveredNodes: 1_024,
+  /** Announcements that are looked at, in all and from one address; those past it are dropped. */
+  announcementsPerSecond: 2_000,
+  announcementsPerSourcePerSecond: 200,
+  /** Addresses of this machine from which a node announces itself. */
+  announcedAddresses: 64,
+  /** Nodes that are remembered from earlier runs, and addresses of each. */
+  rememberedNodes: 256,
+  rememberedAddressesPerNode: 4,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -162,6 +180,18 @@ export const TIMES = {
   clockSkewMs: 300_000,
   /** The same notice about the same address is given again after this. */
   noticeRepeatMs: 60_000,
+  /** A disk that refuses the control log is tried again after this long. */
+  storeRetryMs: 1_000,
+  /** A disk that does not answer for this long counts as refusing. */
+  storeStallMs: 5_000,
+  /** A node announces itself this often, give or take a quarter. */
+  announceMs: 2_000,
+  /** The network interfaces are read again this often. */
+  interfaceScanMs: 2_000,
+  /** Newcomers that come within this time get one answer. */
+  announceAnswerMs: 40,
+  /** Addresses given by a person, and remembered ones, are told again this often. */
+  knownPeersMs: 5_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
