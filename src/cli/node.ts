@@ -9,6 +9,7 @@ import { createApiServer } from '../api/server.js';
 import { type AppliedEvent, ControlPlane } from '../cluster/controlPlane.js';
 import { lockHome } from '../cluster/homeLock.js';
 import { loadIdentity } from '../cluster/identity.js';
+import { makeHome } from '../cluster/privateFiles.js';
 import { Requests } from '../cluster/requests.js';
 import { runnersOf } from '../control/instances.js';
 import type { InstanceRecord } from '../control/state.js';
@@ -47,8 +48,9 @@ export interface RunningNode {
 /** @throws {ShoalError} when a model cannot be served, the port is taken, or the home cannot be used */
 export async function startNode(options: UpOptions): Promise<RunningNode> {
   requireKeyBeyondLoopback(options);
-  const nodeId = loadIdentity(options.home);
+  makeHome(options.home);
   const unlockHome = await lockHome(options.home);
+  const { nodeId } = loadIdentity(options.home);
   const log = createLog({ level: options.logLevel, json: options.logJson });
   const leftovers = new Leftovers(options.home, (error) => {
     log.error({ err: error }, 'the record of runners cannot be written');

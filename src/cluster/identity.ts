@@ -1,61 +1,61 @@
-/** Who this node is. The id is made once and kept in the node's home, so that it survives restarts. */
-import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+/**
+ * Who this node is. Its key is made once and kept in the node's home, so that its id survives restarts; each start
+ * counts as a new life, so that others can tell a node that came back from one that was never away.
+ */
 import { join } from 'node:path';
 import { ShoalError } from '../shared/errors.js';
 import type { NodeId } from '../shared/ids.js';
+import { NodeKey } from './nodeKey.js';
+import { makeHome, readPrivateFile, writePrivateFile } from './privateFiles.js';
 
 const FILE = 'node.json';
-const PRIVATE_FOLDER = 0o700;
-const PRIVATE_FILE = 0o600;
 
-/** @throws {ShoalError} `invalid_request` when the home cannot be used, or its file is not ours */
-export function loadIdentity(home: string): NodeId {
+export interface NodeIdentity {
+  readonly nodeId: NodeId;
+  readonly key: NodeKey;
+  /** Which life of this node this is, from 1. */
+  readonly incarnation: number;
+}
+
+interface Stored {
+  readonly key: NodeKey;
+  readonly incarnation: number;
+}
+
+/**
+ * Begins a new life of the node whose home this is. Call it once a start, with the home locked.
+ * @throws {ShoalError} `invalid_request` when the home cannot be used, or its file is damaged
+ */
+export function loadIdentity(home: string): NodeIdentity {
+  makeHome(home);
   const path = join(home, FILE);
-  try {
-    mkdirSync(home, { recursive: true, mode: PRIVATE_FOLDER });
-    return readIdentity(path) ?? createIdentity(path);
-  } catch (error) {
-    if (error instanceof ShoalError) throw error;
-    const reason = (error as Error).message;
-    throw new ShoalError('invalid_request', `the home folder ${home} cannot be used: ${reason}`, {
-      param: 'home',
-    });
-  }
+  const { key, incarnation: lastLife } = readStored(home, path) ?? { key: NodeKey.make(), incarnation: 0 };
+  const incarnation = lastLife + 1;
+  writePrivateFile(home, path, { node_id: key.nodeId, private_key: key.export(), incarnation });
+  return { nodeId: key.nodeId, key, incarnation };
 }
 
-function readIdentity(path: string): NodeId | null {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+function readStored(home: string, path: string): Stored | null {
+  const content = readPrivateFile(home, path);
+  if (content === null) return null;
+  const stored = content === 'damaged' ? null : parseStored(content);
+  if (stored === null) {
+    throw new ShoalError(
+      'invalid_request',
+      `${path} is damaged; delete it and the node gets a new identity`,
+      {
+        param: 'home',
+      },
+    );
   }
-  const nodeId = parseNodeId(text);
-  if (nodeId === null) {
-    throw new ShoalError('invalid_request', `${path} is damaged; delete it and the node gets a new identity`);
-  }
-  return nodeId;
+  return stored;
 }
 
-function parseNodeId(text: string): NodeId | null {
-  try {
-    const { node_id: nodeId } = JSON.parse(text) as { node_id?: unknown };
-    return typeof nodeId === 'string' && nodeId !== '' ? (nodeId as NodeId) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Written beside and renamed, so that a crash leaves either no file or a whole one. */
-function createIdentity(path: string): NodeId {
-  const nodeId = randomUUID() as NodeId;
-  const draft = `${path}.${process.pid}`;
-  const file = openSync(draft, 'w', PRIVATE_FILE);
-  writeSync(file, `${JSON.stringify({ node_id: nodeId })}\n`);
-  fsyncSync(file);
-  closeSync(file);
-  renameSync(draft, path);
-  return nodeId;
+function parseStored(content: Readonly<Record<string, unknown>>): Stored | null {
+  const { node_id: nodeId, private_key: privateKey, incarnation } = content;
+  const key = typeof privateKey === 'string' ? NodeKey.parse(privateKey) : null;
+  if (key === null || key.nodeId !== nodeId) return null;
+  return Number.isSafeInteger(incarnation) && (incarnation as number) >= 0
+    ? { key, incarnation: incarnation as number }
+    : null;
 }
