@@ -33,6 +33,10 @@ export const LIMITS = {
   eventReaders: 64,
   /** Finished tasks that stay visible in the state. */
   finishedTasks: 200,
+  /** Deleted instances that the state remembers, so that a late word about one does not bring it back. */
+  deletedInstances: 1_000,
+  /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
+  logTailEntries: 2_000,
   /** Header of a GGUF file: metadata and tensor table together. */
   ggufHeaderBytes: 512 * 1024 * 1024,
   /** Shape of a JSON request body: depth, objects and arrays in all, members of one object. */
@@ -89,7 +93,7 @@ export const LIMITS = {
   /** Streams that are open on one link, counted for the node that opened them. */
   linkStreams: 1_024,
   /** First words of a stream between nodes. */
-  streamHeadBytes: 1024 * 1024,
+  streamHeadBytes: 16 * 1024,
   /** What one end of a stream may send before the other has read: at first, and on a link with few streams. */
   streamWindowBytes: 64 * 1024,
   streamWideWindowBytes: 1024 * 1024,
@@ -155,6 +159,32 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** Nodes tell each other this often that they are there. */
+  pulseMs: 250,
+  /** Silence after which a node is suspect, and how long it stays so before it is dead when nobody vouches for it. */
+  suspectAfterMs: 1_000,
+  confirmDeathMs: 500,
+  /** A starting node listens this long for a master before it looks for one among those that are there. */
+  joinGraceMs: 500,
+  /** Between the loss of the master and the next one: time to hear how far the others' logs are. */
+  electionDelayMs: 250,
+  /** A node with a newer log that does not take the rule within this is passed over. */
+  electionPatienceMs: 1_500,
+  /** A gap between two looks at the clock that means: this node itself stood still. */
+  pauseMs: 1_000,
+  /** After it stood still, a master listens this long whether there is another by now. */
+  resumeMs: 600,
+  /** A master that does not send its log within this is given up. */
+  followTimeoutMs: 3_000,
+  /** The core of a node looks at its clock this often. */
+  tickMs: 100,
+  /** Facts that the state does not show, and commands without an answer, are sent again after this. */
+  reportRetryMs: 500,
+  commandRetryMs: 1_000,
+  /** The answer to a command waits this long at most until followers and disk have what it rests on. */
+  replicationWaitMs: 500,
+  /** A request waits this long at most for a master that says where it may run. */
+  assignDeadlineMs: 15_000,
   /** Rendering one prompt with the model's chat template. */
   templateRenderMs: 5_000,
   /** A call to another node, unless its kind has a deadline of its own; and the longest that one may ask for. */
