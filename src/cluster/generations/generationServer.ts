@@ -1,0 +1,83 @@
+/** Serves the generations that other nodes ask of the runners on this one (`protocol.ts`). */
+import type { Duplex } from 'node:stream';
+import { type Fault, ShoalError } from '../../shared/errors.js';
+import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
+import type { GenerationStream } from '../../shared/generationStream.js';
+import type { NodeId, RunnerId } from '../../shared/ids.js';
+import { LIMITS } from '../../shared/limits.js';
+import { notUnderstood } from '../calls/fault.js';
+import { refuseStream, tooManyStreams } from '../calls/refuse.js';
+import type { PeerLinks, StreamHead } from '../link/contract.js';
+import { readHead } from './checkRequest.js';
+import { GENERATION_STREAM } from './protocol.js';
+import { ServedGeneration } from './servedGeneration.js';
+
+/** Starts a generation on a runner of this node. The stream always ends, also when the runner is not here. */
+export type Generate = (runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
+
+export interface GenerationServerComponents {
+  readonly links: Pick<PeerLinks, 'serveStreams'>;
+  readonly generate: Generate;
+}
+
+export interface GenerationServerOptions {
+  /** Let failpoints in requests act; tests only. @default false */
+  readonly allowFailpoints?: boolean;
+}
+
+export class GenerationServer {
+  readonly #components: GenerationServerComponents;
+  readonly #allowFailpoints: boolean;
+  readonly #open = new Map<ServedGeneration, NodeId>();
+  #arrivingBytes = 0;
+
+  constructor(components: GenerationServerComponents, options: GenerationServerOptions = {}) {
+    this.#components = components;
+    this.#allowFailpoints = options.allowFailpoints ?? false;
+    components.links.serveStreams(GENERATION_STREAM, (from, head, stream) => this.#serve(from, head, stream));
+  }
+
+  /** Streams of other nodes that are open; for metrics. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** Ends at once what a node asked for; it is dead, or no longer a member. */
+  closeAllFrom(nodeId: NodeId, fault: Fault): void {
+    for (const [generation, from] of this.#open) if (from === nodeId) generation.cut(fault);
+  }
+
+  #serve(from: NodeId, sentHead: StreamHead, stream: Duplex): void {
+    const head = readHead(sentHead);
+    if (typeof head === 'string') {
+      refuseStream(stream, notUnderstood(from, head), failed);
+      return;
+    }
+    if (this.#open.size >= LIMITS.servedGenerations) {
+      refuseStream(stream, tooManyStreams(LIMITS.servedGenerations), failed);
+      return;
+    }
+    const served: ServedGeneration = new ServedGeneration(from, stream, {
+      generate: (request) => this.#generate(head.runnerId, request),
+      onArriving: (bytes) => {
+        this.#arrivingBytes += bytes;
+        return this.#arrivingBytes <= LIMITS.arrivingRequestBytes;
+      },
+      onClosed: () => this.#open.delete(served),
+    });
+    this.#open.set(served, from);
+  }
+
+  #generate(runnerId: RunnerId, request: GenerationRequest): GenerationStream {
+    if (request.failpoint !== undefined && !this.#allowFailpoints) throw failpointRefused();
+    return this.#components.generate(runnerId, request);
+  }
+}
+
+function failed(fault: Fault): GenerationEvent {
+  return { kind: 'failed', fault };
+}
+
+function failpointRefused(): ShoalError {
+  return new ShoalError('invalid_request', 'The node with the runner was started without --failpoints.');
+}
