@@ -1,11 +1,20 @@
 /**
- * The reducer: `(state, event) → state`. Total and pure. An event about something that is no longer there
- * changes nothing but the index, so that late and repeated reports are harmless.
+ * The reducer: `(state, event) → state`. Total and pure. An event about something that is no longer there, or that
+ * is older than what is known, changes nothing but the index, so that late and repeated reports are harmless.
  */
-import type { InstanceId, RunnerId } from '../shared/ids.js';
+import type { InstanceId, NodeId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
+import { endTasks, taskAssigned, taskFinished } from './applyTask.js';
 import type { ControlEvent } from './events.js';
-import type { ClusterState, InstanceRecord, RunnerRecord, TaskRecord } from './state.js';
+import { withEntry, withNewest, without } from './maps.js';
+import type {
+  ClusterState,
+  InstanceRecord,
+  NodeFact,
+  NodeStatus,
+  RunnerFact,
+  RunnerRecord,
+} from './state.js';
 
 export function apply(state: ClusterState, event: ControlEvent): ClusterState {
   return { ...state, ...change(state, event), index: state.index + 1 };
@@ -14,36 +23,78 @@ export function apply(state: ClusterState, event: ControlEvent): ClusterState {
 function change(state: ClusterState, event: ControlEvent): Partial<ClusterState> {
   switch (event.kind) {
     case 'MasterElected':
-      return event.term > state.term ? { term: event.term, masterNodeId: event.nodeId } : {};
+      return { term: Math.max(state.term, event.term), masterNodeId: event.nodeId };
     case 'NodeJoined':
-      return { nodes: withEntry(state.nodes, event.node.nodeId, event.node) };
+      return nodeJoined(state, event.node);
+    case 'NodeStatusChanged':
+      return nodeStatusChanged(state, event.nodeId, event.status);
+    case 'NodeForgotten':
+      return nodeForgotten(state, event.nodeId);
     case 'InstanceCreated':
       return instanceCreated(state, event.instance);
     case 'InstanceDeleted':
       return instanceDeleted(state, event.instanceId);
     case 'RunnerStatusChanged':
-      return runnerStatusChanged(state, event);
+      return runnerStatusChanged(state, event.runner);
     case 'TaskAssigned':
-      return state.instances.has(event.task.instanceId)
-        ? { tasks: withEntry(state.tasks, event.task.taskId, event.task) }
-        : {};
-    case 'TaskFinished': {
-      const task = state.tasks.get(event.taskId);
-      if (task === undefined || task.status !== 'running') return {};
-      return { tasks: forgetOldest(withEntry(state.tasks, task.taskId, { ...task, status: event.status })) };
-    }
+      return taskAssigned(state, event.task);
+    case 'TaskFinished':
+      return taskFinished(state, event);
   }
 }
 
+/** A node in a new life has no runner and no request of the one before. */
+function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> {
+  const known = state.nodes.get(node.nodeId);
+  if (known !== undefined && known.incarnation > node.incarnation) return {};
+  const joined = { nodes: withEntry(state.nodes, node.nodeId, { ...node, status: 'alive' as const }) };
+  if (known === undefined || known.incarnation === node.incarnation) return joined;
+  const runners = new Map(state.runners);
+  for (const runner of state.runners.values()) {
+    if (runner.nodeId !== node.nodeId || runner.incarnation >= node.incarnation) continue;
+    runners.set(runner.runnerId, { ...runner, status: 'spawned', pid: null, restartAt: null });
+  }
+  return {
+    ...joined,
+    ...endTasks(
+      { ...state, runners },
+      (task) => task.apiNodeId === node.nodeId && task.apiIncarnation < node.incarnation,
+      'failed',
+    ),
+    runners,
+  };
+}
+
+function nodeStatusChanged(state: ClusterState, nodeId: NodeId, status: NodeStatus): Partial<ClusterState> {
+  const node = state.nodes.get(nodeId);
+  if (node === undefined || node.status === status) return {};
+  const nodes = withEntry(state.nodes, nodeId, { ...node, status });
+  if (status !== 'dead') return { nodes };
+  return { nodes, ...endTasks(state, (task) => task.apiNodeId === nodeId, 'failed') };
+}
+
+function nodeForgotten(state: ClusterState, nodeId: NodeId): Partial<ClusterState> {
+  if (state.nodes.get(nodeId)?.status !== 'dead') return {};
+  let left: ClusterState = { ...state, nodes: without(state.nodes, nodeId) };
+  for (const instance of state.instances.values()) {
+    if (!instance.shards.some((shard) => shard.nodeId === nodeId)) continue;
+    left = { ...left, ...instanceDeleted(left, instance.instanceId) };
+  }
+  return left;
+}
+
 function instanceCreated(state: ClusterState, instance: InstanceRecord): Partial<ClusterState> {
-  if (state.instances.has(instance.instanceId)) return {};
+  const { instanceId } = instance;
+  if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) return {};
   const runners = new Map(state.runners);
   for (const shard of instance.shards) {
     runners.set(shard.runnerId, {
       runnerId: shard.runnerId,
-      instanceId: instance.instanceId,
+      instanceId,
       nodeId: shard.nodeId,
       rank: shard.rank,
+      incarnation: 0,
+      sequence: 0,
       pid: null,
       status: 'spawned',
       restarts: 0,
@@ -51,57 +102,26 @@ function instanceCreated(state: ClusterState, instance: InstanceRecord): Partial
       error: null,
     });
   }
-  return { instances: withEntry(state.instances, instance.instanceId, instance), runners };
+  return { instances: withEntry(state.instances, instanceId, instance), runners };
 }
 
 function instanceDeleted(state: ClusterState, instanceId: InstanceId): Partial<ClusterState> {
   if (!state.instances.has(instanceId)) return {};
-  const instances = new Map(state.instances);
-  instances.delete(instanceId);
-  const ended = (task: TaskRecord): TaskRecord =>
-    task.instanceId === instanceId && task.status === 'running' ? { ...task, status: 'cancelled' } : task;
   return {
-    instances,
+    instances: without(state.instances, instanceId),
     runners: new Map([...state.runners].filter(([, runner]) => runner.instanceId !== instanceId)),
-    tasks: forgetOldest(new Map([...state.tasks].map(([id, task]) => [id, ended(task)]))),
+    deletedInstances: withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances),
+    ...endTasks(state, (task) => task.instanceId === instanceId, 'cancelled'),
   };
 }
 
-function runnerStatusChanged(
-  state: ClusterState,
-  event: Extract<ControlEvent, { kind: 'RunnerStatusChanged' }>,
-): Partial<ClusterState> {
-  const runner = state.runners.get(event.runnerId);
-  if (runner === undefined) return {};
-  const changed: RunnerRecord = {
-    ...runner,
-    status: event.status,
-    pid: event.pid,
-    restarts: event.restarts,
-    restartAt: event.restartAt,
-    error: event.error ?? runner.error,
-  };
-  return { runners: withEntry<RunnerId, RunnerRecord>(state.runners, runner.runnerId, changed) };
+function runnerStatusChanged(state: ClusterState, fact: RunnerFact): Partial<ClusterState> {
+  const runner = state.runners.get(fact.runnerId);
+  if (runner === undefined || !isNewer(fact, runner)) return {};
+  return { runners: withEntry(state.runners, runner.runnerId, { ...runner, ...fact }) };
 }
 
-function withEntry<Key, Value>(
-  map: ReadonlyMap<Key, Value>,
-  key: Key,
-  value: Value,
-): ReadonlyMap<Key, Value> {
-  return new Map(map).set(key, value);
-}
-
-/** Keeps running tasks and the newest finished ones. Maps remember the order of insertion, oldest first. */
-function forgetOldest<Id>(tasks: ReadonlyMap<Id, TaskRecord>): ReadonlyMap<Id, TaskRecord> {
-  let surplus = [...tasks.values()].filter((task) => task.status !== 'running').length - LIMITS.finishedTasks;
-  if (surplus <= 0) return tasks;
-  const kept = new Map(tasks);
-  for (const [id, task] of tasks) {
-    if (surplus <= 0) break;
-    if (task.status === 'running') continue;
-    kept.delete(id);
-    surplus -= 1;
-  }
-  return kept;
+function isNewer(fact: RunnerFact, known: RunnerRecord): boolean {
+  if (fact.incarnation !== known.incarnation) return fact.incarnation > known.incarnation;
+  return fact.sequence > known.sequence;
 }

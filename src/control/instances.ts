@@ -1,7 +1,7 @@
-/** What can be read off the state about instances. */
-import type { InstanceId } from '../shared/ids.js';
+/** What can be read off the state about instances and their tasks. */
+import type { CommandId, InstanceId, TaskId } from '../shared/ids.js';
 import { isServing } from './runnerLife.js';
-import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
+import type { ClusterState, InstanceRecord, RunnerRecord, TaskRecord } from './state.js';
 
 export type InstanceStatus = 'starting' | 'ready' | 'failing' | 'stopping';
 
@@ -9,17 +9,38 @@ export function runnersOf(state: ClusterState, instance: InstanceRecord): Runner
   return instance.shards.flatMap((shard) => state.runners.get(shard.runnerId) ?? []);
 }
 
+/** A node that is dead, or not known, takes its shard with it; when it comes back, what its runners say counts again. */
 export function instanceStatus(state: ClusterState, instance: InstanceRecord): InstanceStatus {
+  if (instance.shards.some((shard) => isNodeGone(state, shard.nodeId))) return 'failing';
   const statuses = runnersOf(state, instance).map((runner) => runner.status);
   if (statuses.includes('failed')) return 'failing';
   if (statuses.some((status) => status === 'stopping' || status === 'stopped')) return 'stopping';
   return statuses.every(isServing) ? 'ready' : 'starting';
 }
 
+export function isNodeGone(state: ClusterState, nodeId: InstanceRecord['shards'][number]['nodeId']): boolean {
+  return (state.nodes.get(nodeId)?.status ?? 'dead') === 'dead';
+}
+
 export function runningTasks(state: ClusterState, instanceId: InstanceId): number {
-  let count = 0;
-  for (const task of state.tasks.values()) {
-    if (task.instanceId === instanceId && task.status === 'running') count += 1;
+  return state.tasks.get(instanceId)?.size ?? 0;
+}
+
+/** All running tasks. */
+export function* tasksIn(state: ClusterState): Generator<TaskRecord> {
+  for (const tasks of state.tasks.values()) yield* tasks.values();
+}
+
+export function findTask(state: ClusterState, taskId: TaskId): TaskRecord | null {
+  for (const tasks of state.tasks.values()) {
+    const task = tasks.get(taskId);
+    if (task !== undefined) return task;
   }
-  return count;
+  return state.finishedTasks.find((task) => task.taskId === taskId) ?? null;
+}
+
+/** The running task of a client's request. */
+export function findRequest(state: ClusterState, commandId: CommandId): TaskRecord | null {
+  for (const task of tasksIn(state)) if (task.commandId === commandId) return task;
+  return null;
 }

@@ -3,24 +3,42 @@
  * skipped, one whose runners are still starting is not, so that early requests wait instead of being refused.
  */
 import type { Fault } from '../shared/errors.js';
-import type { ModelId } from '../shared/ids.js';
+import type { ModelId, NodeId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
-import { instanceStatus, runnersOf, runningTasks } from './instances.js';
-import type { ClusterState, InstanceRecord } from './state.js';
+import { instanceStatus, isNodeGone, runnersOf, runningTasks } from './instances.js';
+import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
 
 /** What a restart takes beyond its backoff: spawn, load and warm-up of a small model. */
 const RESTART_ALLOWANCE_MS = 1_000;
 
 export type Choice = { readonly instance: InstanceRecord } | { readonly fault: Fault };
 
+export interface RoutingWish {
+  readonly modelId: ModelId;
+  /** Nodes that the asking node has no link to. */
+  readonly unreachable: ReadonlySet<NodeId>;
+}
+
 /** The healthy instance of the model with the fewest running tasks; the smallest id where they are equal. */
-export function chooseInstance(state: ClusterState, modelId: ModelId, now: number): Choice {
+export function chooseInstance(
+  state: ClusterState,
+  { modelId, unreachable }: RoutingWish,
+  now: number,
+): Choice {
   const all = [...state.instances.values()].filter((instance) => instance.modelId === modelId);
   if (all.length === 0) {
     return { fault: { code: 'no_instance', message: `no instance of ${modelId} is running` } };
   }
-  const healthy = all.filter((instance) => isRoutable(state, instance));
-  if (healthy.length === 0) return { fault: allFailed(state, modelId, all, now) };
+  const routable = all.filter((instance) => isRoutable(state, instance));
+  if (routable.length === 0) return { fault: allFailed(state, modelId, all, now) };
+  const reached = routable.filter((instance) => !unreachable.has(firstShard(instance).nodeId));
+  if (reached.length === 0) {
+    return {
+      fault: { code: 'node_lost', message: `this node has no link to a node that serves ${modelId}` },
+    };
+  }
+  const unsuspected = reached.filter((instance) => !isSuspect(state, instance));
+  const healthy = unsuspected.length > 0 ? unsuspected : reached;
   const [best] = healthy
     .map((instance) => ({ instance, tasks: runningTasks(state, instance.instanceId) }))
     .sort((a, b) => a.tasks - b.tasks || (a.instance.instanceId < b.instance.instanceId ? -1 : 1));
@@ -35,6 +53,15 @@ export function chooseInstance(state: ClusterState, modelId: ModelId, now: numbe
   return { instance: best.instance };
 }
 
+/** Where requests for the instance go. Every instance has one: placement makes no other. */
+export function firstShard(instance: InstanceRecord): ShardRecord {
+  return instance.shards.find((shard) => shard.rank === 0) as ShardRecord;
+}
+
+function isSuspect(state: ClusterState, instance: InstanceRecord): boolean {
+  return instance.shards.some((shard) => state.nodes.get(shard.nodeId)?.status === 'suspect');
+}
+
 function isRoutable(state: ClusterState, instance: InstanceRecord): boolean {
   const status = instanceStatus(state, instance);
   return status === 'ready' || status === 'starting';
@@ -47,7 +74,11 @@ function allFailed(
   now: number,
 ): Fault {
   const runners = instances.flatMap((instance) => runnersOf(state, instance));
-  const reason = runners.find((runner) => runner.error !== null)?.error?.message ?? 'it is being stopped';
+  const reason =
+    runners.find((runner) => runner.error !== null)?.error?.message ??
+    (instances.some(({ shards }) => shards.some((shard) => isNodeGone(state, shard.nodeId)))
+      ? 'the node that runs it is gone'
+      : 'it is being stopped');
   const restarts = runners.flatMap((runner) => runner.restartAt ?? []);
   const waitMs = restarts.length === 0 ? null : Math.max(0, Math.min(...restarts) - now);
   return {

@@ -3,11 +3,23 @@ import type { Fault } from '../shared/errors.js';
 import type { CommandId, InstanceId, ModelId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
 import type { RunnerStatus } from './runnerLife.js';
 
-export interface NodeRecord {
+export type NodeStatus = 'alive' | 'suspect' | 'dead';
+
+/** What a node says of itself. */
+export interface NodeFact {
   readonly nodeId: NodeId;
   readonly name: string;
-  readonly status: 'alive' | 'suspect' | 'dead';
+  /** Counts the starts of the node: what belongs to an earlier one is gone. */
+  readonly incarnation: number;
+  /** `HOST:PORT` where its peers reach it. */
   readonly addresses: readonly string[];
+  /** What it offers to models; 0 for a node that runs none. */
+  readonly memoryBytes: number;
+}
+
+export interface NodeRecord extends NodeFact {
+  /** As the master judges it. */
+  readonly status: NodeStatus;
 }
 
 export interface ShardRecord {
@@ -43,18 +55,25 @@ export interface RunnerFailure extends Fault {
   readonly ranForMs: number;
 }
 
-export interface RunnerRecord {
+/** What the node of a runner says of it. */
+export interface RunnerFact {
   readonly runnerId: RunnerId;
-  readonly instanceId: InstanceId;
-  readonly nodeId: NodeId;
-  readonly rank: number;
-  readonly pid: number | null;
+  /** Start of the node, and count of its reports since then: a later report wins, whatever the order of arrival. */
+  readonly incarnation: number;
+  readonly sequence: number;
   readonly status: RunnerStatus;
+  readonly pid: number | null;
   readonly restarts: number;
   /** When a failed runner is started again, in ms since the epoch; null when it is not. */
   readonly restartAt: number | null;
   /** The last failure; kept while the runner comes back, so that people see why it was away. */
   readonly error: RunnerFailure | null;
+}
+
+export interface RunnerRecord extends RunnerFact {
+  readonly instanceId: InstanceId;
+  readonly nodeId: NodeId;
+  readonly rank: number;
 }
 
 export type TaskStatus = 'running' | 'complete' | 'failed' | 'cancelled';
@@ -65,6 +84,9 @@ export interface TaskRecord {
   readonly instanceId: InstanceId;
   readonly kind: 'generation';
   readonly status: TaskStatus;
+  /** The node that the client talks to, in that life of it: it owns the task and says when it ends. */
+  readonly apiNodeId: NodeId;
+  readonly apiIncarnation: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 }
@@ -77,7 +99,12 @@ export interface ClusterState {
   readonly nodes: ReadonlyMap<NodeId, NodeRecord>;
   readonly instances: ReadonlyMap<InstanceId, InstanceRecord>;
   readonly runners: ReadonlyMap<RunnerId, RunnerRecord>;
-  readonly tasks: ReadonlyMap<TaskId, TaskRecord>;
+  /** Running tasks of each instance; an instance without any has no entry. */
+  readonly tasks: ReadonlyMap<InstanceId, ReadonlyMap<TaskId, TaskRecord>>;
+  /** The newest tasks that ended, oldest first. */
+  readonly finishedTasks: readonly TaskRecord[];
+  /** The newest instances that were deleted, oldest first: a late word about one does not bring it back. */
+  readonly deletedInstances: readonly InstanceId[];
 }
 
 export const EMPTY_STATE: ClusterState = {
@@ -88,4 +115,6 @@ export const EMPTY_STATE: ClusterState = {
   instances: new Map(),
   runners: new Map(),
   tasks: new Map(),
+  finishedTasks: [],
+  deletedInstances: [],
 };

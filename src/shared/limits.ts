@@ -37,6 +37,8 @@ export const LIMITS = {
   deletedInstances: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
+  /** Entries after which the state is stored whole and the log on disk begins anew. */
+  entriesPerSnapshot: 5_000,
   /** Header of a GGUF file: metadata and tensor table together. */
   ggufHeaderBytes: 512 * 1024 * 1024,
   /** Shape of a JSON request body: depth, objects and arrays in all, members of one object. */

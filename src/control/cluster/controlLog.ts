@@ -1,0 +1,90 @@
+/**
+ * The log of control events with the state that they lead to. The newest entries stay at hand for nodes that missed
+ * some; a node that missed more gets the state.
+ */
+import { LIMITS } from '../../shared/limits.js';
+import { apply } from '../apply.js';
+import type { ControlEvent } from '../events.js';
+import { type ClusterState, EMPTY_STATE } from '../state.js';
+import type { Entry } from './messages.js';
+import { compareEpochs, type Epoch, isSamePosition, ORIGIN, type Position } from './position.js';
+import { fromSnapshot, type Snapshot, toSnapshot } from './snapshot.js';
+
+export type Acceptance = 'accepted' | 'gap' | 'conflict';
+
+export class ControlLog {
+  #state: ClusterState = EMPTY_STATE;
+  #position: Position = ORIGIN;
+  /** Position before the oldest entry that is kept. */
+  #base: Position = ORIGIN;
+  #tail: Entry[] = [];
+
+  get state(): ClusterState {
+    return this.#state;
+  }
+
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** The master's own next entry. */
+  append(epoch: Epoch, event: ControlEvent): Entry {
+    const entry = { index: this.#position.index + 1, epoch, event };
+    this.#add(entry);
+    return entry;
+  }
+
+  /**
+   * Entries of the master after `previous`. What is there already is passed over.
+   * @param onEntry called with each entry that is new, once the state has it
+   */
+  accept(previous: Position, entries: readonly Entry[], onEntry: (entry: Entry) => void): Acceptance {
+    if (previous.index > this.#position.index) return 'gap';
+    const missing = this.#position.index - previous.index;
+    const known = missing === 0 ? previous : positionOf(entries[missing - 1]);
+    if (known === null) return 'accepted';
+    if (!isSamePosition(known, this.#position)) return 'conflict';
+    for (const entry of entries.slice(missing)) {
+      this.#add(entry);
+      onEntry(entry);
+    }
+    return 'accepted';
+  }
+
+  /** What follows this position, or null when that is not the beginning of this log or is too long ago. */
+  entriesAfter(position: Position): readonly Entry[] | null {
+    const skipped = position.index - this.#base.index;
+    if (skipped < 0 || skipped > this.#tail.length) return null;
+    const at = skipped === 0 ? this.#base : positionOf(this.#tail[skipped - 1]);
+    return at !== null && isSamePosition(at, position) ? this.#tail.slice(skipped) : null;
+  }
+
+  snapshot(): Snapshot {
+    return toSnapshot(this.#state, this.#position);
+  }
+
+  install(snapshot: Snapshot): void {
+    this.#state = fromSnapshot(snapshot);
+    this.#position = snapshot.position;
+    this.#base = snapshot.position;
+    this.#tail = [];
+  }
+
+  #add(entry: Entry): void {
+    this.#state = apply(this.#state, entry.event);
+    this.#position = { index: entry.index, epoch: entry.epoch };
+    this.#tail.push(entry);
+    if (this.#tail.length < 2 * LIMITS.logTailEntries) return;
+    const dropped = this.#tail.splice(0, this.#tail.length - LIMITS.logTailEntries);
+    this.#base = positionOf(dropped.at(-1)) as Position;
+  }
+}
+
+function positionOf(entry: Entry | undefined): Position | null {
+  return entry === undefined ? null : { index: entry.index, epoch: entry.epoch };
+}
+
+/** Does this log know more than that position of the same reign says? */
+export function isBehind(position: Position, master: Position): boolean {
+  return compareEpochs(position.epoch, master.epoch) !== 0 || position.index < master.index;
+}

@@ -1,0 +1,125 @@
+/**
+ * What a node owns against what the state says. Level, not edge: a report that was lost is made again, because the
+ * difference is still there; one that comes twice finds none.
+ */
+import type { RunnerId, TaskId } from '../../shared/ids.js';
+import type { ControlEvent } from '../events.js';
+import { tasksIn } from '../instances.js';
+import type { ClusterState, NodeFact, RunnerFact, TaskRecord, TaskStatus } from '../state.js';
+import type { Facts, FinishedTask } from './messages.js';
+
+/** What the node knows at first hand. */
+export interface OwnFacts {
+  readonly node: NodeFact;
+  readonly runners: ReadonlyMap<RunnerId, RunnerFact>;
+  /** Requests of clients of this node, by task; null while it is not known where they run. */
+  readonly openTasks: ReadonlyMap<TaskId, TaskRecord | null>;
+  /** How requests ended that the state may not know of. */
+  readonly endedTasks: ReadonlyMap<TaskId, Exclude<TaskStatus, 'running'>>;
+}
+
+export const NO_FACTS: Facts = {
+  node: null,
+  instances: [],
+  deletedInstances: [],
+  runners: [],
+  openTasks: [],
+  finishedTasks: [],
+};
+
+/** Everything, for a master whose state may be another one than ours. */
+export function allFacts(state: ClusterState, own: OwnFacts): Facts {
+  const { nodeId } = own.node;
+  return {
+    node: own.node,
+    instances: [...state.instances.values()].filter((instance) =>
+      instance.shards.some((shard) => shard.nodeId === nodeId),
+    ),
+    deletedInstances: state.deletedInstances,
+    runners: [...own.runners.values()],
+    openTasks: [...own.openTasks.values()].filter((task) => task !== null),
+    finishedTasks: finishedTasks(state, own),
+  };
+}
+
+/** What the state has wrong or does not have; null when it is right. */
+export function factsToReport(state: ClusterState, own: OwnFacts): Facts | null {
+  const known = state.nodes.get(own.node.nodeId);
+  const facts: Facts = {
+    ...NO_FACTS,
+    node: known?.status !== 'dead' && known !== undefined && isSameNode(known, own.node) ? null : own.node,
+    runners: [...own.runners.values()].filter((runner) => isNews(state, runner)),
+    openTasks: [...own.openTasks.values()].filter(
+      (task) => task !== null && isUnknown(state, task),
+    ) as TaskRecord[],
+    finishedTasks: finishedTasks(state, own),
+  };
+  const isRight =
+    facts.node === null &&
+    facts.runners.length === 0 &&
+    facts.openTasks.length === 0 &&
+    facts.finishedTasks.length === 0;
+  return isRight ? null : facts;
+}
+
+/** The events that bring these facts of a node into the state. */
+export function eventsFor(state: ClusterState, facts: Facts): ControlEvent[] {
+  const { node } = facts;
+  const known = node === null ? undefined : state.nodes.get(node.nodeId);
+  const events: ControlEvent[] = [];
+  if (node !== null && (known === undefined || known.status === 'dead' || !isSameNode(known, node))) {
+    events.push({ kind: 'NodeJoined', node });
+  }
+  for (const instanceId of facts.deletedInstances) {
+    if (state.instances.has(instanceId)) events.push({ kind: 'InstanceDeleted', instanceId });
+  }
+  const adopted = new Set<RunnerId>();
+  for (const instance of facts.instances) {
+    const { instanceId } = instance;
+    if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) continue;
+    events.push({ kind: 'InstanceCreated', instance });
+    for (const shard of instance.shards) adopted.add(shard.runnerId);
+  }
+  for (const runner of facts.runners) {
+    if (adopted.has(runner.runnerId) || isNews(state, runner))
+      events.push({ kind: 'RunnerStatusChanged', runner });
+  }
+  for (const task of facts.openTasks) if (isUnknown(state, task)) events.push({ kind: 'TaskAssigned', task });
+  for (const finished of facts.finishedTasks) {
+    if (state.tasks.get(finished.instanceId)?.has(finished.taskId))
+      events.push({ kind: 'TaskFinished', ...finished });
+  }
+  return events;
+}
+
+function finishedTasks(state: ClusterState, own: OwnFacts): FinishedTask[] {
+  const finished: FinishedTask[] = [];
+  for (const { taskId, instanceId, apiNodeId } of tasksIn(state)) {
+    if (apiNodeId !== own.node.nodeId || own.openTasks.has(taskId)) continue;
+    finished.push({ taskId, instanceId, status: own.endedTasks.get(taskId) ?? 'failed' });
+  }
+  return finished;
+}
+
+function isNews(state: ClusterState, fact: RunnerFact): boolean {
+  const known = state.runners.get(fact.runnerId);
+  if (known === undefined || known.incarnation > fact.incarnation) return false;
+  return known.incarnation < fact.incarnation || known.sequence < fact.sequence;
+}
+
+/** A task that the state has as ended stays so: its end was decided while we were away. */
+function isUnknown(state: ClusterState, task: TaskRecord): boolean {
+  if (state.tasks.get(task.instanceId)?.has(task.taskId)) return false;
+  if (!state.instances.has(task.instanceId)) return false;
+  return !state.finishedTasks.some(({ taskId }) => taskId === task.taskId);
+}
+
+function isSameNode(a: NodeFact, b: NodeFact): boolean {
+  return (
+    a.incarnation === b.incarnation &&
+    a.name === b.name &&
+    a.memoryBytes === b.memoryBytes &&
+    a.addresses.length === b.addresses.length &&
+    a.addresses.every((address, index) => address === b.addresses[index])
+  );
+}

@@ -1,0 +1,90 @@
+/** What nodes say to each other about the cluster. Any of it may be lost, repeated, late or out of order. */
+import type { Fault } from '../../shared/errors.js';
+import type { InstanceId, NodeId, TaskId } from '../../shared/ids.js';
+import type { ControlEvent } from '../events.js';
+import type { InstanceRecord, NodeFact, RunnerFact, TaskRecord, TaskStatus } from '../state.js';
+import type { ClusterCommand, CommandAnswer } from './commands.js';
+import type { Epoch, Position } from './position.js';
+import type { Snapshot } from './snapshot.js';
+
+export type Role = 'joining' | 'follower' | 'electing' | 'master' | 'leaving';
+
+/** That a node rules, and how many follow it, itself among them: what two masters compare when they meet. */
+export interface Claim {
+  readonly epoch: Epoch;
+  readonly members: number;
+}
+
+/** Said to every linked peer four times a second, and at once when something in it changes. */
+export interface Pulse {
+  readonly kind: 'Pulse';
+  /** Which life of the sender, and a count in it: an older pulse that comes late says nothing. */
+  readonly incarnation: number;
+  readonly counter: number;
+  /** The newest count that the sender has from the receiver; it stands still when only one direction works. */
+  readonly echo: number;
+  readonly role: Role;
+  /** The epoch that the sender rules or follows. */
+  readonly following: Epoch | null;
+  /** Reigns that the sender hears of from the masters themselves, its own among them. */
+  readonly claims: readonly Claim[];
+  readonly position: Position;
+  /** Nodes of the state that the sender has no working link to. */
+  readonly missing: readonly NodeId[];
+}
+
+/** What a node owns, and only it may say: sent whole when it joins, in parts when the state says otherwise. */
+export interface Facts {
+  readonly node: NodeFact | null;
+  /** Instances with a shard on the node, for a master that does not know them. */
+  readonly instances: readonly InstanceRecord[];
+  /** Instances that the node knows to be deleted. */
+  readonly deletedInstances: readonly InstanceId[];
+  readonly runners: readonly RunnerFact[];
+  readonly openTasks: readonly TaskRecord[];
+  readonly finishedTasks: readonly FinishedTask[];
+}
+
+export interface FinishedTask {
+  readonly taskId: TaskId;
+  readonly instanceId: InstanceId;
+  readonly status: Exclude<TaskStatus, 'running'>;
+}
+
+export interface Entry {
+  readonly index: number;
+  readonly epoch: Epoch;
+  readonly event: ControlEvent;
+}
+
+export type PeerMessage =
+  | Pulse
+  /** To a master: I follow this epoch, my log ends here, and these are my facts. Repeated until the log comes. */
+  | { readonly kind: 'Join'; readonly epoch: Epoch; readonly position: Position; readonly facts: Facts }
+  /** To the master: my log ends here, and I have heard of more. */
+  | { readonly kind: 'Need'; readonly epoch: Epoch; readonly position: Position }
+  | { readonly kind: 'Report'; readonly facts: Facts }
+  | { readonly kind: 'Ack'; readonly position: Position }
+  | {
+      readonly kind: 'Append';
+      readonly epoch: Epoch;
+      readonly previous: Position;
+      readonly entries: readonly Entry[];
+      /** An answer waits until this has arrived. */
+      readonly acknowledge: boolean;
+    }
+  /** The whole state, for a log that is not the beginning of the master's. */
+  | { readonly kind: 'Install'; readonly epoch: Epoch; readonly snapshot: Snapshot }
+  | { readonly kind: 'Command'; readonly key: string; readonly command: ClusterCommand }
+  | {
+      readonly kind: 'Answer';
+      readonly key: string;
+      readonly answer: CommandAnswer | { readonly fault: Fault };
+    }
+  /** For a node that the receiver has a link to and the sender has not. */
+  | {
+      readonly kind: 'Relay';
+      readonly from: NodeId;
+      readonly to: NodeId;
+      readonly message: PeerMessage;
+    };

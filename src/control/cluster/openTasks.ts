@@ -1,0 +1,111 @@
+/**
+ * The requests of clients of this node, each from its arrival to its one end. A request first asks the master where
+ * it may run; then its tokens stream from there, and what the cluster decides does not touch it any more, except that
+ * its node is lost.
+ */
+import type { CommandId, InstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
+import { LIMITS } from '../../shared/limits.js';
+import type { TaskRecord, TaskStatus } from '../state.js';
+import type { Assignment } from './commands.js';
+
+export interface OpenTask {
+  readonly taskId: TaskId;
+  readonly commandId: CommandId;
+  readonly modelId: ModelId;
+  /** On this node's monotonic clock. */
+  readonly deadlineAt: number;
+  /** How long the client gave it, for the message of its end. */
+  readonly deadlineMs: number;
+  /** Where it runs; null until the master has said so. */
+  readonly nodeId: NodeId | null;
+  /** As the state should have it; null until it is known where it runs. */
+  readonly record: TaskRecord | null;
+}
+
+export type TaskEnd = Exclude<TaskStatus, 'running'>;
+
+export class OpenTasks {
+  readonly #open = new Map<TaskId, OpenTask>();
+  readonly #byCommand = new Map<CommandId, TaskId>();
+  /** How tasks ended, for a state that still has them as running; the newest only. */
+  readonly #ended = new Map<TaskId, TaskEnd>();
+
+  get records(): ReadonlyMap<TaskId, TaskRecord | null> {
+    return new Map([...this.#open].map(([taskId, { record }]) => [taskId, record]));
+  }
+
+  get ended(): ReadonlyMap<TaskId, TaskEnd> {
+    return this.#ended;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  add(task: OpenTask): void {
+    this.#open.set(task.taskId, task);
+    this.#byCommand.set(task.commandId, task.taskId);
+  }
+
+  get(taskId: TaskId): OpenTask | null {
+    return this.#open.get(taskId) ?? null;
+  }
+
+  find(commandId: CommandId): OpenTask | null {
+    const taskId = this.#byCommand.get(commandId);
+    return taskId === undefined ? null : this.get(taskId);
+  }
+
+  /** Null when the request has ended meanwhile, or runs somewhere already. */
+  assigned(
+    { taskId, instanceId, nodeId }: Assignment,
+    api: { readonly nodeId: NodeId; readonly incarnation: number },
+    wallMs: number,
+  ): OpenTask | null {
+    const task = this.#open.get(taskId);
+    if (task === undefined || task.record !== null) return null;
+    const record: TaskRecord = {
+      taskId,
+      commandId: task.commandId,
+      instanceId,
+      kind: 'generation',
+      status: 'running',
+      apiNodeId: api.nodeId,
+      apiIncarnation: api.incarnation,
+      createdAt: wallMs,
+    };
+    const assigned = { ...task, nodeId, record };
+    this.#open.set(taskId, assigned);
+    return assigned;
+  }
+
+  /** Where the task ran, for the report; null when it ended before, or ran nowhere. */
+  end(taskId: TaskId, status: TaskEnd): InstanceId | null {
+    const task = this.#open.get(taskId);
+    if (task === undefined) return null;
+    this.#open.delete(taskId);
+    this.#byCommand.delete(task.commandId);
+    this.#ended.set(taskId, status);
+    if (this.#ended.size > LIMITS.finishedTasks) {
+      for (const oldest of this.#ended.keys()) {
+        this.#ended.delete(oldest);
+        break;
+      }
+    }
+    return task.record?.instanceId ?? null;
+  }
+
+  expired(now: number): OpenTask[] {
+    return [...this.#open.values()].filter(({ deadlineAt }) => now >= deadlineAt);
+  }
+
+  /** Those that run on a node. */
+  on(nodeId: NodeId): OpenTask[] {
+    return [...this.#open.values()].filter((task) => task.nodeId === nodeId);
+  }
+
+  /** The nodes that tasks run on. */
+  get nodes(): ReadonlySet<NodeId> {
+    return new Set([...this.#open.values()].flatMap(({ nodeId }) => nodeId ?? []));
+  }
+}

@@ -1,0 +1,75 @@
+/** What goes into the core of a node and what comes out of it. The shell carries the outputs out in their order. */
+import type { Fault } from '../../shared/errors.js';
+import type { CommandId, ModelId, NodeId, RunnerId, TaskId } from '../../shared/ids.js';
+import type { NodeFact, NodeStatus, RunnerFact } from '../state.js';
+import type { Assignment, ClusterCommand, CommandAnswer } from './commands.js';
+import type { Entry, PeerMessage, Role } from './messages.js';
+import type { TaskEnd } from './openTasks.js';
+import type { Epoch } from './position.js';
+import type { Snapshot } from './snapshot.js';
+
+/** Two clocks: the monotonic one times everything, the wall clock only dates what people read. */
+export interface Instant {
+  readonly monotonicMs: number;
+  /** Milliseconds since the epoch. */
+  readonly wallMs: number;
+}
+
+/** A runner's status without the count of the report, which the core keeps. */
+export type RunnerReport = Omit<RunnerFact, 'incarnation' | 'sequence'>;
+
+export type NodeInput =
+  /** To be given every `TIMES.tickMs`. */
+  | { readonly kind: 'Tick' }
+  | { readonly kind: 'LinkOpened'; readonly peer: NodeId; readonly incarnation: number }
+  | { readonly kind: 'LinkClosed'; readonly peer: NodeId }
+  | { readonly kind: 'Received'; readonly from: NodeId; readonly message: PeerMessage }
+  | { readonly kind: 'NodeChanged'; readonly node: NodeFact }
+  | { readonly kind: 'RunnerChanged'; readonly runner: RunnerReport }
+  | { readonly kind: 'RunnerGone'; readonly runnerId: RunnerId }
+  /** Answered with one `CommandEnded` of the same key. */
+  | {
+      readonly kind: 'CommandIssued';
+      readonly key: string;
+      readonly command: ClusterCommand;
+      readonly timeoutMs: number;
+    }
+  /** Answered with one `TaskEnded`, after one `TaskPlaced` if it comes to that; or ended by `TaskStreamEnded`. */
+  | {
+      readonly kind: 'TaskArrived';
+      readonly taskId: TaskId;
+      readonly commandId: CommandId;
+      readonly modelId: ModelId;
+      readonly deadlineMs: number;
+    }
+  /** The stream of a task ended by itself. */
+  | { readonly kind: 'TaskStreamEnded'; readonly taskId: TaskId; readonly status: TaskEnd }
+  /** Whoever asked wants it to end. */
+  | { readonly kind: 'TaskCancelled'; readonly taskId: TaskId; readonly fault: Fault }
+  /** The log up to here is on the disk. */
+  | { readonly kind: 'Flushed'; readonly index: number }
+  /** The node is about to end: the others need not wait for it. */
+  | { readonly kind: 'Leave' };
+
+export type NodeOutput =
+  | { readonly kind: 'Send'; readonly to: NodeId; readonly message: PeerMessage }
+  /** Before anything that is sent after it: a term that was claimed is never claimed again. */
+  | { readonly kind: 'StoreTerm'; readonly term: number }
+  | { readonly kind: 'StoreEntry'; readonly entry: Entry }
+  | { readonly kind: 'StoreSnapshot'; readonly snapshot: Snapshot }
+  /** Write to the disk what is stored so far, and say so with `Flushed`. */
+  | { readonly kind: 'Flush'; readonly index: number }
+  /** The state has changed by this entry. */
+  | { readonly kind: 'Applied'; readonly entry: Entry }
+  /** The state is another one, from a master whose log ours is not the beginning of. */
+  | { readonly kind: 'StateReplaced' }
+  | { readonly kind: 'RoleChanged'; readonly role: Role; readonly epoch: Epoch | null; readonly why: string }
+  | { readonly kind: 'PeerJudged'; readonly nodeId: NodeId; readonly status: NodeStatus }
+  | {
+      readonly kind: 'CommandEnded';
+      readonly key: string;
+      readonly answer: CommandAnswer | { readonly fault: Fault };
+    }
+  | { readonly kind: 'TaskPlaced'; readonly assignment: Assignment }
+  /** The core ends the task; the stream, if there is one, is to be closed with this fault. */
+  | { readonly kind: 'TaskEnded'; readonly taskId: TaskId; readonly fault: Fault };
