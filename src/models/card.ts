@@ -8,6 +8,7 @@ import { type AttentionShape, type CacheShape, cacheShapeOf } from './cacheShape
 import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
+import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */
@@ -23,6 +24,8 @@ export interface ModelShape extends AttentionShape {
   readonly feedForwardLength: number;
   readonly weights: WeightSizes;
   readonly cache: CacheShape;
+  /** Asked for with `legalCuts` of sharding/legalCuts.ts. */
+  readonly legalCuts: LegalCuts;
 }
 
 export interface ModelCard {
@@ -114,6 +117,7 @@ function shapeOf(gguf: GgufFile, architecture: string): ModelShape | string {
     feedForwardLength: feedForwardLengthOf(gguf, architecture, layers),
     weights: weightSizesOf(gguf.tensors, layers),
     cache: cacheShapeOf(gguf, architecture, attention),
+    legalCuts: findLegalCuts(gguf, architecture, layers),
   };
 }
 

@@ -184,6 +184,13 @@ export const ERRORS = {
     meaning: 'The model file cannot be run; the message names its architecture or what is broken.',
     remedy: '`shoal models list` shows what can run, and why not.',
   },
+  sharding_unsupported: {
+    status: 400,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning: 'The model cannot be cut into shards there, or fails the self-test of its shards on this machine.',
+    remedy: 'Run it whole on one node; docs/models.md has which architectures can be cut, and where.',
+  },
   model_load_failed: {
     status: 500,
     type: 'server_error',

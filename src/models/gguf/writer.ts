@@ -25,11 +25,14 @@ export type WritableMetadata =
       readonly value: readonly MetadataScalar[];
     };
 
-export interface WritableTensor {
+export interface DescribedTensor {
   readonly name: string;
   /** Innermost dimension first. */
   readonly dims: readonly number[];
   readonly type: TensorTypeName;
+}
+
+export interface WritableTensor extends DescribedTensor {
   readonly data: Uint8Array;
 }
 
@@ -43,7 +46,11 @@ export function writeGguf(path: string, gguf: WritableGguf): void {
   const metadata = [...gguf.metadata];
   const alignmentEntry = metadata.find(([key]) => key === 'general.alignment')?.[1];
   const alignment = alignmentEntry === undefined ? DEFAULT_ALIGNMENT_BYTES : Number(alignmentEntry.value);
-  const header = encodeHeader(metadata, gguf.tensors, alignment);
+  for (const { name, type, dims, data } of gguf.tensors) {
+    if (tensorSizeBytes(tensorTypeOfName(type), dims) === data.length) continue;
+    throw new RangeError(`${name}: ${data.length} bytes do not make a ${type} tensor [${dims.join(', ')}]`);
+  }
+  const header = encodeGgufHeader(metadata, gguf.tensors, alignment);
 
   const descriptor = openSync(path, 'w');
   try {
@@ -65,10 +72,14 @@ function writeAll(descriptor: number, bytes: Uint8Array): number {
   return done;
 }
 
-function encodeHeader(
+/**
+ * The head of a file: metadata and tensor table, without the data that follows.
+ * Throws a `RangeError` when a tensor of this shape cannot be stored in its type.
+ */
+export function encodeGgufHeader(
   metadata: readonly (readonly [string, WritableMetadata])[],
-  tensors: readonly WritableTensor[],
-  alignment: number,
+  tensors: readonly DescribedTensor[],
+  alignment = DEFAULT_ALIGNMENT_BYTES,
 ): Buffer {
   const parts = [
     Buffer.from(GGUF_MAGIC, 'latin1'),
@@ -88,15 +99,14 @@ function encodeHeader(
   let offset = 0;
   for (const tensor of tensors) {
     const type = tensorTypeOfName(tensor.type);
-    if (tensorSizeBytes(type, tensor.dims) !== tensor.data.length) {
-      throw new RangeError(
-        `${tensor.name}: ${tensor.data.length} bytes do not make a ${tensor.type} tensor [${tensor.dims.join(', ')}]`,
-      );
+    const sizeBytes = tensorSizeBytes(type, tensor.dims);
+    if (sizeBytes === null) {
+      throw new RangeError(`${tensor.name}: [${tensor.dims.join(', ')}] cannot be stored as ${tensor.type}`);
     }
     parts.push(encodeScalar('string', tensor.name), encodeScalar('uint32', tensor.dims.length));
     for (const dim of tensor.dims) parts.push(encodeScalar('uint64', dim));
     parts.push(encodeScalar('uint32', type.id), encodeScalar('uint64', offset));
-    offset = alignUp(offset + tensor.data.length, alignment);
+    offset = alignUp(offset + sizeBytes, alignment);
   }
   return Buffer.concat(parts);
 }

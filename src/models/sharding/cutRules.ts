@@ -1,0 +1,103 @@
+/**
+ * Which architectures may be cut into pipeline shards, and where: one table, after the graphs of llama.cpp v0.4.0.
+ * A shard is to llama.cpp a model of its own whose layers are numbered from 0, so whatever a graph makes of a layer's
+ * number, or of the number of layers, must come out the same in it. What is not in the table is refused: several
+ * architectures load in parts and compute something else without a word. test/engine/shards/architectures.test.ts
+ * compares each entry with the whole model bit for bit.
+ */
+
+/** A length after which the kinds of layers repeat; cuts are legal at its multiples. */
+export interface CutPeriod {
+  /** Metadata under the architecture's name that says it; null for a length that is built into the graph. */
+  readonly key: string | null;
+  /** When the file has no number there. */
+  readonly usual: number;
+  /** The graph also takes an entry for each layer in its place; such a list is cut with the layers. */
+  readonly acceptsList?: true;
+}
+
+export interface CutRule {
+  /**
+   * `shared`: without a tensor `output.weight` the graph takes `token_embd.weight` as its head, and so the head is
+   * given to a shard under that name. `own`: the graph insists on `output.weight`.
+   */
+  readonly head: 'shared' | 'own';
+  /** Cuts are legal at multiples of all of these. @default anywhere */
+  readonly periods?: readonly CutPeriod[];
+  /** A cut is legal before layers with (or without) keys and values only, as the model's first layer is. */
+  readonly firstLayerKind?: true;
+  /** The graph multiplies looked-up tokens, but not given rows, with √hidden: rows are given multiplied. */
+  readonly scalesTokens?: true;
+  /** The graph multiplies given rows with √hidden too. Rows of another shard are put behind this node of it. */
+  readonly scaledInput?: string;
+  /** Numbers of layers at which the graph computes something else; neither model nor shard may have as many. */
+  readonly specialLayerCounts?: readonly number[];
+  /** From this number of layers on the graph has other tensors. */
+  readonly layersBelow?: number;
+  /** The DeepSeek family: files of some layer counts have no low-rank queries. */
+  readonly liteFamily?: true;
+}
+
+const SHARED: CutRule = { head: 'shared' };
+const OWN: CutRule = { head: 'own' };
+
+const window = (usual: number): CutPeriod => ({ key: 'attention.sliding_window_pattern', usual });
+const BUILT_IN_FOUR: CutPeriod = { key: null, usual: 4 };
+const MIXTURE_STEP: CutPeriod = { key: 'interleave_moe_layer_step', usual: 1 };
+const FULL_ATTENTION: CutPeriod = { key: 'full_attention_interval', usual: 4 };
+
+function each(rule: CutRule, architectures: string): [string, CutRule][] {
+  return architectures.split(/\s+/).map((architecture) => [architecture, rule]);
+}
+
+export const CUT_RULES: ReadonlyMap<string, CutRule> = new Map<string, CutRule>([
+  ...each(
+    SHARED,
+    `llama deci falcon grok gpt2 mpt starcoder refact qwen2 qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi3 minicpm
+    starcoder2 mamba mamba2 olmo openelm arctic deepseek deepseek32 chatglm glm4 glm4moe bitnet jais2 exaone granite
+    granitemoe arcee ernie4_5 hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 seed_oss grovemoe pangu-embedded mistral3
+    mistral4 paddleocr maincoder`,
+  ),
+  ...each(
+    OWN,
+    `gptneox stablelm qwen qwen2moe phi2 phimoe plamo orion internlm2 xverse dbrx olmoe bailingmoe bailingmoe2 dots1
+    jais nemotron apertus minimax-m2 minimax-m3`,
+  ),
+  ['gemma', { head: 'shared', scaledInput: 'inp_scaled' }],
+  ['gemma2', { head: 'shared', scaledInput: 'inp_scaled', periods: [window(2)], specialLayerCounts: [46] }],
+  ['gemma3', { head: 'shared', scalesTokens: true, periods: [window(6)], specialLayerCounts: [62] }],
+  ['gpt-oss', { head: 'own', periods: [window(2)] }],
+  ['cohere2', { head: 'shared', periods: [window(4)] }],
+  ['olmo2', { head: 'own', periods: [window(4)] }],
+  ['plamo3', { head: 'shared', periods: [window(8)] }],
+  ['exaone-moe', { head: 'own', periods: [window(4)] }],
+  ['mellum', { head: 'own', periods: [{ ...window(4), acceptsList: true }] }],
+  ['exaone4', { head: 'shared', specialLayerCounts: [64] }],
+  ['command-r', { head: 'shared', layersBelow: 64 }],
+  ['deepseek2', { head: 'shared', liteFamily: true }],
+  ['smollm3', { head: 'shared', periods: [BUILT_IN_FOUR] }],
+  ['afmoe', { head: 'shared', scaledInput: 'inp_embd_scaled', periods: [BUILT_IN_FOUR, window(4)] }],
+  ['llama4', { head: 'shared', periods: [BUILT_IN_FOUR, window(4), MIXTURE_STEP] }],
+  ['ernie4_5-moe', { head: 'shared', periods: [MIXTURE_STEP] }],
+  ...each({ head: 'shared', periods: [FULL_ATTENTION] }, 'qwen3next qwen35 qwen35moe'),
+  ...each({ head: 'shared', firstLayerKind: true }, 'jamba lfm2 lfm2moe'),
+  ['kimi-linear', { head: 'own', firstLayerKind: true }],
+]);
+
+const DIFFERS = 'computes something else when it is cut';
+const SHARES = 'has layers that use what other layers, or the embeddings, have computed';
+
+/** Why architectures that have been looked at are not in the table. */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ...'bloom cogvlm minicpm3 muse-glimmer talkie kimi-k3 minimax-01 smallthinker'
+    .split(' ')
+    .map((name) => [name, DIFFERS] as const),
+  ...'gemma3n gemma4'.split(' ').map((name) => [name, SHARES] as const),
+  ['baichuan', 'takes its position encoding from the number of its layers'],
+  ['nanbeige', 'runs its layers several times over'],
+]);
+
+/** For people, to follow the name of the architecture. */
+export function cutRefusal(architecture: string): string {
+  return REASONS.get(architecture) ?? 'has not been shown to compute the same when it is cut';
+}
