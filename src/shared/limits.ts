@@ -94,6 +94,8 @@ export const LIMITS = {
   linkControlBufferBytes: 64 * 1024 * 1024,
   /** Streams that are open on one link, counted for the node that opened them. */
   linkStreams: 1_024,
+  /** Probes in a row during which nothing arrives on a link; then it is closed. */
+  linkSilentProbes: 5,
   /** First words of a stream between nodes. */
   streamHeadBytes: 16 * 1024,
   /** What one end of a stream may send before the other has read: at first, and on a link with few streams. */
@@ -198,9 +200,8 @@ export const TIMES = {
   peerLingerMs: 5_000,
   /** A connection between nodes, from its first byte or from the dialling of it to the open link. */
   linkHandshakeMs: 5_000,
-  /** A link is probed this often; it is closed when so many probes in a row found it silent. */
+  /** A link is probed this often. */
   linkProbeMs: 1_000,
-  linkSilentProbes: 5,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
   linkRivalProbeMs: 1_000,
   /** A closing link may take this long to hand over its last words. */
