@@ -15,7 +15,7 @@ import {
 } from '../control/runnerWatch.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
-import { FAILPOINT_VARIABLE, type Failpoint } from '../shared/failpoints.js';
+import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream } from '../shared/generationStream.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
@@ -31,6 +31,7 @@ import { describeEnd, type ProcessEnd } from './deathReport.js';
 import { LineTail } from './lineTail.js';
 import { OpenRequests } from './openRequests.js';
 import { RunnerChannel } from './runnerChannel.js';
+import { runnerEnvironment } from './runnerEnvironment.js';
 
 export interface RunnerProcessEvents {
   onStatus(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void;
@@ -45,11 +46,6 @@ export interface RunnerLaunch {
   readonly entry: string;
   /** Null = failpoints are not allowed; empty = allowed; else the one that the process starts with. */
   readonly failpoint: string | null;
-}
-
-function runnerEnvironment(failpoint: string | null): NodeJS.ProcessEnv {
-  const { [FAILPOINT_VARIABLE]: _, ...environment } = process.env;
-  return failpoint === null ? environment : { ...environment, [FAILPOINT_VARIABLE]: failpoint };
 }
 
 /** Statuses that do not read well in "failed while …". */
