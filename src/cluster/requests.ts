@@ -1,17 +1,17 @@
 /**
- * The requests that entered through this node: each is assigned to an instance, streamed from its first rank, and
- * ends once, at the latest at its deadline, whatever the serving side does.
+ * The requests that entered through this node. The core decides where each runs and when it must end; here its stream
+ * is opened, and whichever end comes first, of the stream or of the task, becomes the end of both.
  */
 import { randomUUID } from 'node:crypto';
 import type { TaskStatus } from '../control/state.js';
-import { type Fault, toFault } from '../shared/errors.js';
+import { type Fault, ShoalError, toFault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream, TerminalEvent } from '../shared/generationStream.js';
 import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
-import type { ControlPlane } from './controlPlane.js';
+import type { ClusterNode } from './clusterNode.js';
 
-/** Opens the stream to the worker that has the runner. */
-export type OpenStream = (runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
+/** Opens the stream to the worker that has the runner, on this node or another. */
+export type OpenStream = (nodeId: NodeId, runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
 
 export interface AcceptedRequest {
   readonly instanceId: InstanceId;
@@ -19,60 +19,88 @@ export interface AcceptedRequest {
   readonly events: GenerationStream;
 }
 
-/** Told when a request ends. */
+/** Told when a request that was accepted ends. */
 export type RequestEnded = (request: GenerationRequest, end: TerminalEvent) => void;
 
-export class Requests {
-  readonly #controlPlane: ControlPlane;
-  readonly #openStream: OpenStream;
-  readonly #onEnded: RequestEnded;
-  readonly #running = new Map<CommandId, GenerationStream>();
+export interface RequestsComponents {
+  readonly cluster: Pick<ClusterNode, 'openTask' | 'taskStreamEnded' | 'cancelTask' | 'taskOf'>;
+  readonly openStream: OpenStream;
+  readonly onEnded: RequestEnded;
+}
 
-  constructor(components: { controlPlane: ControlPlane; openStream: OpenStream; onEnded: RequestEnded }) {
-    this.#controlPlane = components.controlPlane;
-    this.#openStream = components.openStream;
-    this.#onEnded = components.onEnded;
+export class Requests {
+  readonly #components: RequestsComponents;
+
+  constructor(components: RequestsComponents) {
+    this.#components = components;
   }
 
   /**
    * @param clientSignal its reason says why the client's side ended the request
-   * @throws {ShoalError} `no_instance`, `all_instances_failed`, `queue_full`
+   * @throws {ShoalError} when no instance can take the request, or it ended before one did
    */
-  async generate(request: GenerationRequest, clientSignal: AbortSignal): Promise<AcceptedRequest> {
+  generate(request: GenerationRequest, clientSignal: AbortSignal): Promise<AcceptedRequest> {
+    const { cluster } = this.#components;
     const taskId = randomUUID() as TaskId;
-    const { commandId, modelId } = request;
-    const { instance, nodeId, runnerId } = this.#controlPlane.assign({ taskId, commandId, modelId });
-    const events = this.#openStream(runnerId, request);
-    this.#running.set(commandId, events);
-    const cancel = () => events.abort(toFault(clientSignal.reason));
-    const deadline = setTimeout(() => events.abort(deadlinePassed(request)), request.deadlineMs);
-    clientSignal.addEventListener('abort', cancel, { once: true });
-    if (clientSignal.aborted) cancel();
-    void events.ended.then((end) => {
-      clearTimeout(deadline);
-      clientSignal.removeEventListener('abort', cancel);
-      this.#running.delete(commandId);
-      this.#controlPlane.publish({ kind: 'TaskFinished', taskId, status: taskStatus(end) });
-      this.#onEnded(request, end);
+    const { commandId, modelId, deadlineMs } = request;
+    return new Promise((resolve, reject) => {
+      let events: GenerationStream | null = null;
+      const cancel = () => cluster.cancelTask(taskId, toFault(clientSignal.reason));
+      // The core looks at its clock a few times a second: a deadline is kept to the millisecond here.
+      const deadline = setTimeout(() => cluster.cancelTask(taskId, deadlinePassed(request)), deadlineMs);
+      const settle = () => {
+        clearTimeout(deadline);
+        clientSignal.removeEventListener('abort', cancel);
+      };
+      clientSignal.addEventListener('abort', cancel, { once: true });
+      cluster.openTask(
+        { taskId, commandId, modelId, deadlineMs },
+        {
+          placed: (nodeId, runnerId, instanceId) => {
+            events = this.#stream(taskId, nodeId, runnerId, request, settle);
+            resolve({ instanceId, nodeId, events });
+          },
+          ended: (fault) => {
+            settle();
+            if (events === null) reject(ShoalError.fromFault(fault));
+            else events.abort(fault);
+          },
+        },
+      );
+      if (clientSignal.aborted) cancel();
     });
-    return { instanceId: instance.instanceId, nodeId, events };
   }
 
-  /** Ends a request by its id. False when no such request is running. */
+  /** Ends a request of this node by its id. False when no such request is running here. */
   cancel(commandId: CommandId): boolean {
-    const events = this.#running.get(commandId);
-    events?.abort(cancelledBy(`POST /v1/cancel/${commandId}`));
-    return events !== undefined;
+    const taskId = this.#components.cluster.taskOf(commandId);
+    if (taskId === null) return false;
+    const message = `the request was cancelled by POST /v1/cancel/${commandId}`;
+    this.#components.cluster.cancelTask(taskId, { code: 'cancelled', message });
+    return true;
+  }
+
+  #stream(
+    taskId: TaskId,
+    nodeId: NodeId,
+    runnerId: RunnerId,
+    request: GenerationRequest,
+    settle: () => void,
+  ): GenerationStream {
+    const { cluster, openStream, onEnded } = this.#components;
+    const events = openStream(nodeId, runnerId, request);
+    void events.ended.then((end) => {
+      settle();
+      cluster.taskStreamEnded(taskId, taskStatus(end));
+      onEnded(request, end);
+    });
+    return events;
   }
 }
 
 function taskStatus(end: TerminalEvent): Exclude<TaskStatus, 'running'> {
   if (end.kind === 'finished') return 'complete';
   return end.fault.code === 'cancelled' ? 'cancelled' : 'failed';
-}
-
-function cancelledBy(whom: string): Fault {
-  return { code: 'cancelled', message: `the request was cancelled by ${whom}` };
 }
 
 function deadlinePassed(request: GenerationRequest): Fault {

@@ -37,6 +37,12 @@ export const LIMITS = {
   deletedInstances: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
+  /** An identifier of a node, instance, runner or task in a message between nodes. */
+  idCharacters: 128,
+  addressesPerNode: 64,
+  shardsPerInstance: 64,
+  /** Newest measured values that a node tells the others in one message. */
+  registerBytes: 256 * 1024,
   /** Entries after which the state is stored whole and the log on disk begins anew. */
   entriesPerSnapshot: 5_000,
   /** Header of a GGUF file: metadata and tensor table together. */
@@ -187,6 +193,11 @@ export const TIMES = {
   commandRetryMs: 1_000,
   /** The answer to a command waits this long at most until followers and disk have what it rests on. */
   replicationWaitMs: 500,
+  /** A command of a person to the master, such as the creation of an instance. */
+  commandDeadlineMs: 15_000,
+  /** A node tells the others its newest measured values this often when they changed, and at least that often. */
+  registerMs: 1_000,
+  registerRepeatMs: 5_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
   /** Rendering one prompt with the model's chat template. */

@@ -2,7 +2,7 @@
  * Keeps one runner of an instance alive: spawns it, reports each change, starts it again after a failure as the
  * restart policy says, and gives requests to it. A request that comes before the runner is ready waits for it.
  */
-import type { ControlEvent } from '../control/events.js';
+import type { RunnerReport } from '../control/cluster/ports.js';
 import { decideRestart, type RestartHistory } from '../control/restartPolicy.js';
 import { isServing, type RunnerStatus } from '../control/runnerLife.js';
 import type { RunnerFailure } from '../control/state.js';
@@ -29,7 +29,7 @@ export interface SupervisorComponents {
   readonly runnerEntry: string;
   /** Tests only. */
   readonly allowFailpoints: boolean;
-  readonly publish: (event: ControlEvent) => void;
+  readonly publish: (report: RunnerReport) => void;
   readonly onOutputLine: (line: string) => void;
   readonly onFailure: (failure: RunnerFailure) => void;
   /** A process was started, or has ended. */
@@ -52,6 +52,8 @@ export class Supervisor {
   #startFailpoint = '';
   /** The status last published. */
   #status: RunnerStatus = 'stopped';
+  /** Kept while the runner comes back, so that people see why it was away. */
+  #lastFailure: RunnerFailure | null = null;
   #telemetry = NOTHING_MEASURED;
 
   constructor(components: SupervisorComponents, settings: RunnerSettings) {
@@ -138,13 +140,14 @@ export class Supervisor {
       this.#publish('stopped', null);
       return;
     }
+    this.#lastFailure = failure;
     this.#components.onFailure(failure);
     const decision = decideRestart(this.#history, ranReadyMs, this.#components.random());
     this.#history = decision.history;
     if (decision.kind === 'restart') {
       this.#restartTimer = setTimeout(() => this.start(), decision.delayMs);
     }
-    this.#publish('failed', decision.kind === 'restart' ? Date.now() + decision.delayMs : null, failure);
+    this.#publish('failed', decision.kind === 'restart' ? Date.now() + decision.delayMs : null);
     this.#failWaiting({ code: 'runner_failed', message: failure.message });
   }
 
@@ -154,16 +157,15 @@ export class Supervisor {
     for (const stream of streams) stream.fail(fault);
   }
 
-  #publish(status: RunnerStatus, restartAt: number | null, error?: RunnerFailure): void {
+  #publish(status: RunnerStatus, restartAt: number | null): void {
     this.#status = status;
     this.#components.publish({
-      kind: 'RunnerStatusChanged',
       runnerId: this.#settings.runnerId,
       status,
       pid: this.#process?.pid ?? null,
       restarts: this.#history.restarts,
       restartAt,
-      ...(error === undefined ? {} : { error }),
+      error: this.#lastFailure,
     });
   }
 }

@@ -1,7 +1,10 @@
 /** Carries out the worker's plan on this node: one supervisor for each runner that the state places here. */
-import type { ControlPlane } from '../cluster/controlPlane.js';
+import type { ClusterNode } from '../cluster/clusterNode.js';
+import type { RunnerReport } from '../control/cluster/ports.js';
+import type { ControlEvent } from '../control/events.js';
 import type { InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
 import { planWorker } from '../control/workerPlan.js';
+import { type Fault, toFault } from '../shared/errors.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
@@ -16,10 +19,16 @@ export interface LocalModel {
   readonly threads: number;
 }
 
+/** What a worker sees of the cluster, and says to it. */
+export type WorkerCluster = Pick<
+  ClusterNode,
+  'state' | 'isUpToDate' | 'listen' | 'runnerChanged' | 'runnerGone'
+>;
+
 export interface WorkerComponents {
-  readonly controlPlane: ControlPlane;
-  /** The file of a model, and with how many threads it computes. It was placed here, so it is known here. */
-  readonly model: (modelId: ModelId) => LocalModel;
+  readonly cluster: WorkerCluster;
+  /** The file of a model on this machine, and how it is computed. Rejects with a coded error when it is not here. */
+  readonly model: (modelId: ModelId) => Promise<LocalModel>;
   readonly leftovers: Leftovers;
   /** A line that a runner wrote to its output. */
   readonly onOutputLine: (runnerId: RunnerId, line: string) => void;
@@ -38,8 +47,11 @@ export class Worker {
   readonly #components: WorkerComponents;
   readonly #options: WorkerOptions;
   readonly #supervisors = new Map<RunnerId, Supervisor>();
+  /** Runners whose model is being looked up, or was not found. */
+  readonly #finding = new Set<RunnerId>();
   readonly #stopping = new Set<Promise<void>>();
   #stopListening: (() => void) | null = null;
+  #isEnded = false;
 
   constructor(components: WorkerComponents, options: WorkerOptions) {
     this.#components = components;
@@ -48,9 +60,12 @@ export class Worker {
 
   /** Follows the state from now on. */
   start(): void {
-    const { controlPlane } = this.#components;
-    this.#stopListening = controlPlane.listen((event) => {
-      if (event.kind === 'InstanceCreated' || event.kind === 'InstanceDeleted') this.#reconcile();
+    this.#stopListening = this.#components.cluster.listen({
+      applied: ({ event }) => {
+        if (CHANGES_PLAN.has(event.kind)) this.#reconcile();
+      },
+      replaced: () => this.#reconcile(),
+      roleChanged: () => this.#reconcile(),
     });
     this.#reconcile();
   }
@@ -76,49 +91,72 @@ export class Worker {
 
   /** Ends all runners, side by side, each within the bounds of its stop ladder. */
   async stop(): Promise<void> {
+    this.#isEnded = true;
     this.#stopListening?.();
     for (const runnerId of [...this.#supervisors.keys()]) this.#stopRunner(runnerId);
     await Promise.all(this.#stopping);
   }
 
+  /** A state that is not up to date may lack what was placed here since: it is no reason to stop anything. */
   #reconcile(): void {
-    const supervised = new Set(this.#supervisors.keys());
-    for (const action of planWorker(this.#components.controlPlane.state, this.#options.nodeId, supervised)) {
-      if (action.kind === 'StartRunner') this.#startRunner(action.instance, action.shard);
+    const { state, isUpToDate } = this.#components.cluster;
+    if (!isUpToDate || this.#isEnded) return;
+    const supervised = new Set([...this.#supervisors.keys(), ...this.#finding]);
+    for (const action of planWorker(state, this.#options.nodeId, supervised)) {
+      if (action.kind === 'StartRunner') void this.#findModel(action.instance, action.shard);
       else this.#stopRunner(action.runnerId);
     }
   }
 
-  #startRunner(instance: InstanceRecord, { runnerId }: ShardRecord): void {
-    const { controlPlane, leftovers, onOutputLine, onFailure } = this.#components;
+  async #findModel(instance: InstanceRecord, shard: ShardRecord): Promise<void> {
+    const { cluster, model } = this.#components;
+    const { runnerId } = shard;
+    this.#finding.add(runnerId);
+    try {
+      const found = await model(instance.modelId);
+      // The plan may have changed meanwhile, or the worker have ended.
+      if (this.#finding.has(runnerId) && !this.#isEnded) this.#startRunner(instance, shard, found);
+      this.#finding.delete(runnerId);
+    } catch (error) {
+      cluster.runnerChanged(notFound(runnerId, toFault(error)));
+    }
+  }
+
+  #startRunner(instance: InstanceRecord, { runnerId }: ShardRecord, model: LocalModel): void {
+    const { cluster, leftovers, onOutputLine, onFailure } = this.#components;
     const supervisor = new Supervisor(
       {
         runnerEntry: this.#options.runnerEntry,
         allowFailpoints: this.#options.allowFailpoints,
-        publish: (event) => controlPlane.publish(event),
+        publish: (report) => cluster.runnerChanged(report),
         onOutputLine: (line) => onOutputLine(runnerId, line),
         onFailure: (failure) => onFailure(runnerId, failure),
         onStarted: (pid) => void leftovers.add(pid),
         onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
       },
-      this.#settings(instance, runnerId),
+      this.#settings(instance, runnerId, model),
     );
     this.#supervisors.set(runnerId, supervisor);
     supervisor.start();
   }
 
   #stopRunner(runnerId: RunnerId): void {
+    this.#finding.delete(runnerId);
     const supervisor = this.#supervisors.get(runnerId);
-    if (supervisor === undefined) return;
     this.#supervisors.delete(runnerId);
-    const stopped = supervisor.stop();
+    const stopped = (supervisor?.stop() ?? Promise.resolve()).then(() => {
+      this.#components.cluster.runnerGone(runnerId);
+    });
     this.#stopping.add(stopped);
     void stopped.then(() => this.#stopping.delete(stopped));
   }
 
-  #settings(instance: InstanceRecord, runnerId: RunnerId): RunnerSettings {
-    const { path, threads } = this.#components.model(instance.modelId);
+  #settings(
+    instance: InstanceRecord,
+    runnerId: RunnerId,
+    { path, threads }: LocalModel,
+  ): RunnerSettings {
     return {
       runnerId,
       modelPath: path,
@@ -130,4 +168,24 @@ export class Worker {
       gpuLayers: this.#options.gpuLayers,
     };
   }
+}
+
+/** Events after which this node may have to start or stop runners. */
+const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
+  'MasterElected',
+  'InstanceCreated',
+  'InstanceDeleted',
+  'NodeForgotten',
+]);
+
+/** A runner that cannot even be started: it stays failed until its instance goes or the node starts anew. */
+function notFound(runnerId: RunnerId, fault: Fault): RunnerReport {
+  return {
+    runnerId,
+    status: 'failed',
+    pid: null,
+    restarts: 0,
+    restartAt: null,
+    error: { ...fault, phase: 'spawned', stderrTail: [], ranForMs: 0 },
+  };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import type { ControlEvent } from '../../src/control/events.js';
+import type { RunnerReport } from '../../src/control/cluster/ports.js';
 import type { RunnerStatus } from '../../src/control/runnerLife.js';
 import type { RunnerFailure } from '../../src/control/state.js';
 import type { RunnerId } from '../../src/shared/ids.js';
@@ -8,11 +8,9 @@ import { Supervisor } from '../../src/worker/supervisor.js';
 
 const RUNNER = fileURLToPath(new URL('./scriptedRunner.js', import.meta.url));
 
-type StatusChange = Extract<ControlEvent, { kind: 'RunnerStatusChanged' }>;
-
 /** A supervisor over the scripted runner, with what it published. */
 export class SupervisorBench {
-  readonly changes: StatusChange[] = [];
+  readonly changes: RunnerReport[] = [];
   readonly failures: RunnerFailure[] = [];
   readonly supervisor: Supervisor;
   #waiting: (() => void)[] = [];
@@ -22,8 +20,8 @@ export class SupervisorBench {
       {
         runnerEntry: RUNNER,
         allowFailpoints: false,
-        publish: (event) => {
-          this.changes.push(event as StatusChange);
+        publish: (report) => {
+          this.changes.push(report);
           for (const wake of this.#waiting.splice(0)) wake();
         },
         onOutputLine: () => undefined,
@@ -47,7 +45,7 @@ export class SupervisorBench {
   }
 
   /** The `nth` time that the status was published, counted from 1. */
-  async until(status: RunnerStatus, nth = 1): Promise<StatusChange> {
+  async until(status: RunnerStatus, nth = 1): Promise<RunnerReport> {
     for (;;) {
       const change = this.changes.filter((entry) => entry.status === status)[nth - 1];
       if (change !== undefined) return change;

@@ -1,0 +1,257 @@
+/**
+ * Runs the core of a node against the world: gives it ticks, what comes over the links and what this machine wants,
+ * and carries its outputs out in their order. One node, one core, one queue: nothing overtakes.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ClusterCommand, CommandAnswer } from '../control/cluster/commands.js';
+import { ControlLog } from '../control/cluster/controlLog.js';
+import type { Entry, Role } from '../control/cluster/messages.js';
+import { NodeCore } from '../control/cluster/nodeCore.js';
+import type { NodeInput, NodeOutput, RunnerReport } from '../control/cluster/ports.js';
+import type { Epoch } from '../control/cluster/position.js';
+import type { Snapshot } from '../control/cluster/snapshot.js';
+import type { ControlEvent } from '../control/events.js';
+import type { ClusterState, NodeFact, NodeStatus } from '../control/state.js';
+import { type Fault, ShoalError } from '../shared/errors.js';
+import type { CommandId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import { LIMITS, TIMES } from '../shared/limits.js';
+import type { PeerLinks } from './link/contract.js';
+import { parsePeerMessage } from './peerMessages.js';
+import type { ControlStore } from './store/contract.js';
+
+/** What the store keeps beside the log. */
+export interface StoredTerm {
+  readonly term: number;
+}
+
+export type NodeStore = ControlStore<Entry, Snapshot, StoredTerm>;
+
+/** An event with the index that the state had after it. */
+export interface AppliedEvent {
+  readonly index: number;
+  readonly event: ControlEvent;
+}
+
+export interface ClusterListener {
+  applied?(applied: AppliedEvent, state: ClusterState): void;
+  /** The whole state is another one. */
+  replaced?(state: ClusterState): void;
+  roleChanged?(role: Role, epoch: Epoch | null, why: string): void;
+  peerJudged?(nodeId: NodeId, status: NodeStatus): void;
+  /** A message of a peer that is not for the core. */
+  received?(from: NodeId, message: unknown): void;
+  /** A message of a peer that is not as it should be; it was dropped. */
+  misunderstood?(from: NodeId, problem: string): void;
+}
+
+/** How the core tells what becomes of a task. */
+export interface TaskListener {
+  placed(nodeId: NodeId, runnerId: RunnerId, instanceId: ClusterTask['instanceId']): void;
+  /** The core ended the task; it will hear nothing of it any more. */
+  ended(fault: Fault): void;
+}
+
+type ClusterTask = Extract<NodeOutput, { kind: 'TaskPlaced' }>['assignment'];
+
+export interface ClusterNodeComponents {
+  readonly links: PeerLinks;
+  readonly store: NodeStore;
+}
+
+export class ClusterNode {
+  readonly #links: PeerLinks;
+  readonly #store: NodeStore;
+  readonly #core: NodeCore;
+  readonly #listeners = new Set<ClusterListener>();
+  readonly #commands = new Map<string, (answer: CommandAnswer | { readonly fault: Fault }) => void>();
+  readonly #tasks = new Map<TaskId, TaskListener>();
+  readonly #recent: AppliedEvent[] = [];
+  readonly #outputs: NodeOutput[] = [];
+  #isCarryingOut = false;
+  #ticker: NodeJS.Timeout | undefined;
+
+  private constructor({ links, store }: ClusterNodeComponents, core: NodeCore) {
+    this.#links = links;
+    this.#store = store;
+    this.#core = core;
+  }
+
+  /**
+   * Takes the log up where the node left it.
+   * @throws {ShoalError} `storage_failed` when the store cannot be read
+   */
+  static async open(components: ClusterNodeComponents, node: NodeFact): Promise<ClusterNode> {
+    const stored = await components.store.load();
+    const log = new ControlLog();
+    if (stored.snapshot !== null) log.install(stored.snapshot);
+    log.accept(log.position, stored.records, () => undefined);
+    return new ClusterNode(components, new NodeCore({ node, log, term: stored.meta?.term ?? 0 }));
+  }
+
+  get state(): ClusterState {
+    return this.#core.state;
+  }
+
+  get role(): Role {
+    return this.#core.role;
+  }
+
+  /** Is the state that of a living master? */
+  get isUpToDate(): boolean {
+    return this.#core.isUpToDate;
+  }
+
+  /** Takes part from now on. */
+  start(): void {
+    this.#links.listen({
+      opened: ({ nodeId, incarnation }) => this.#handle({ kind: 'LinkOpened', peer: nodeId, incarnation }),
+      closed: ({ nodeId }) => this.#handle({ kind: 'LinkClosed', peer: nodeId }),
+      received: (from, message) => this.#received(from, message),
+    });
+    for (const { nodeId, incarnation } of this.#links.peers.values()) {
+      this.#handle({ kind: 'LinkOpened', peer: nodeId, incarnation });
+    }
+    this.#handle({ kind: 'Tick' });
+    this.#ticker = setInterval(() => this.#handle({ kind: 'Tick' }), TIMES.tickMs);
+  }
+
+  /** Tells the others that this node goes, and takes part no longer. */
+  leave(): void {
+    clearInterval(this.#ticker);
+    this.#handle({ kind: 'Leave' });
+  }
+
+  /** Returns the function that ends it. */
+  listen(listener: ClusterListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The events after this index, oldest first, or null when some of them are no longer kept. */
+  eventsSince(index: number): AppliedEvent[] | null {
+    const first = this.#recent[0]?.index ?? this.state.index + 1;
+    if (index + 1 < first || index > this.state.index) return null;
+    return this.#recent.filter((applied) => applied.index > index);
+  }
+
+  /**
+   * Has the master carry out a command, whoever that is by then.
+   * @throws {ShoalError} the master's refusal, or `not_ready` when none answered in time
+   */
+  async command(command: ClusterCommand, timeoutMs: number = TIMES.commandDeadlineMs): Promise<CommandAnswer> {
+    const key = randomUUID();
+    const answer = await new Promise<CommandAnswer | { readonly fault: Fault }>((resolve) => {
+      this.#commands.set(key, resolve);
+      this.#handle({ kind: 'CommandIssued', key, command, timeoutMs });
+    });
+    if ('fault' in answer) throw ShoalError.fromFault(answer.fault);
+    return answer;
+  }
+
+  openTask(
+    task: Pick<Extract<NodeInput, { kind: 'TaskArrived' }>, 'taskId' | 'commandId' | 'modelId' | 'deadlineMs'>,
+    listener: TaskListener,
+  ): void {
+    this.#tasks.set(task.taskId, listener);
+    this.#handle({ kind: 'TaskArrived', ...task });
+  }
+
+  /** The stream of a task ended by itself. */
+  taskStreamEnded(taskId: TaskId, status: 'complete' | 'failed' | 'cancelled'): void {
+    this.#tasks.delete(taskId);
+    this.#handle({ kind: 'TaskStreamEnded', taskId, status });
+  }
+
+  cancelTask(taskId: TaskId, fault: Fault): void {
+    this.#handle({ kind: 'TaskCancelled', taskId, fault });
+  }
+
+  /** The task of a client's request on this node. */
+  taskOf(commandId: CommandId): TaskId | null {
+    return this.#core.taskOf(commandId);
+  }
+
+  runnerChanged(runner: RunnerReport): void {
+    this.#handle({ kind: 'RunnerChanged', runner });
+  }
+
+  runnerGone(runnerId: RunnerId): void {
+    this.#handle({ kind: 'RunnerGone', runnerId });
+  }
+
+  nodeChanged(node: NodeFact): void {
+    this.#handle({ kind: 'NodeChanged', node });
+  }
+
+  #received(from: NodeId, message: unknown): void {
+    const parsed = parsePeerMessage(message);
+    if (parsed === null) this.#tell((listener) => listener.received?.(from, message));
+    else if ('message' in parsed) this.#handle({ kind: 'Received', from, message: parsed.message });
+    else this.#tell((listener) => listener.misunderstood?.(from, parsed.problem));
+  }
+
+  #handle(input: NodeInput): void {
+    const instant = { monotonicMs: performance.now(), wallMs: Date.now() };
+    this.#outputs.push(...this.#core.handle(input, instant));
+    if (!this.#isCarryingOut) void this.#carryOut();
+  }
+
+  /** Synchronous but for a claimed term, which must be on the disk before anybody hears of it. */
+  async #carryOut(): Promise<void> {
+    this.#isCarryingOut = true;
+    for (let output = this.#outputs.shift(); output !== undefined; output = this.#outputs.shift()) {
+      if (output.kind === 'StoreTerm') await this.#store.setMeta({ term: output.term });
+      else this.#carry(output);
+    }
+    this.#isCarryingOut = false;
+  }
+
+  #carry(output: Exclude<NodeOutput, { kind: 'StoreTerm' }>): void {
+    switch (output.kind) {
+      case 'Send':
+        return this.#links.send(output.to, output.message);
+      case 'StoreEntry':
+        return this.#store.append([output.entry]);
+      case 'StoreSnapshot':
+        void this.#store.replace(output.snapshot, output.snapshot.position.index);
+        return;
+      case 'Flush':
+        void this.#store.flush().then(() => this.#handle({ kind: 'Flushed', index: output.index }));
+        return;
+      case 'Applied':
+        return this.#applied({ index: output.entry.index, event: output.entry.event });
+      case 'StateReplaced':
+        this.#recent.length = 0;
+        return this.#tell((listener) => listener.replaced?.(this.state));
+      case 'RoleChanged':
+        return this.#tell((listener) => listener.roleChanged?.(output.role, output.epoch, output.why));
+      case 'PeerJudged':
+        return this.#tell((listener) => listener.peerJudged?.(output.nodeId, output.status));
+      case 'CommandEnded':
+        this.#commands.get(output.key)?.(output.answer);
+        this.#commands.delete(output.key);
+        return;
+      case 'TaskPlaced': {
+        const { taskId, nodeId, runnerId, instanceId } = output.assignment;
+        this.#tasks.get(taskId)?.placed(nodeId, runnerId, instanceId);
+        return;
+      }
+      case 'TaskEnded': {
+        const listener = this.#tasks.get(output.taskId);
+        this.#tasks.delete(output.taskId);
+        listener?.ended(output.fault);
+        return;
+      }
+    }
+  }
+
+  #applied(applied: AppliedEvent): void {
+    this.#recent.push(applied);
+    if (this.#recent.length > LIMITS.recentEvents) this.#recent.shift();
+    this.#tell((listener) => listener.applied?.(applied, this.state));
+  }
+
+  #tell(say: (listener: ClusterListener) => void): void {
+    for (const listener of this.#listeners) say(listener);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What comes over a link is checked before the core sees it: a peer has the key of the cluster, but it may run another
+ * version, or have a bug, and a core that took nonsense would spread it.
+ */
+import { z } from 'zod';
+import type { PeerMessage } from '../control/cluster/messages.js';
+import { RUNNER_MOVES, type RunnerStatus } from '../control/runnerLife.js';
+import { ERRORS, type ErrorCode } from '../shared/errors.js';
+import { LIMITS } from '../shared/limits.js';
+
+const id = z.string().min(1).max(LIMITS.idCharacters);
+const text = z.string().max(LIMITS.faultMessageCharacters);
+const count = z.number().int().min(0);
+/** Milliseconds since the epoch. */
+const time = z.number();
+
+/** A fault of a later version may have a code that this one does not know. */
+const faultCode = z.string().transform((code) => (code in ERRORS ? code : 'internal_error') as ErrorCode);
+const fault = z.looseObject({ code: faultCode, message: text });
+
+const epoch = z.object({ term: count, nodeId: z.string().max(LIMITS.idCharacters) });
+const position = z.object({ index: count, epoch });
+
+const node = z.object({
+  nodeId: id,
+  name: text,
+  incarnation: count,
+  addresses: z.array(text).max(LIMITS.addressesPerNode),
+  memoryBytes: count,
+});
+const nodeStatus = z.enum(['alive', 'suspect', 'dead']);
+
+const shard = z.object({
+  rank: count,
+  worldSize: count,
+  nodeId: id,
+  runnerId: id,
+  startLayer: count,
+  endLayer: count,
+  memoryBytes: count,
+});
+const instance = z
+  .object({
+    instanceId: id,
+    metaInstanceId: z.null(),
+    modelId: z.string().min(1).max(LIMITS.modelIdCharacters),
+    sharding: z.literal('Pipeline'),
+    transport: z.literal('Ring'),
+    contextLength: count,
+    maxSequences: count,
+    cacheCells: count,
+    shards: z.array(shard).min(1).max(LIMITS.shardsPerInstance),
+  })
+  .refine(({ shards }) => shards.some(({ rank }) => rank === 0));
+
+const runnerStatus = z.enum(Object.keys(RUNNER_MOVES) as [RunnerStatus, ...RunnerStatus[]]);
+const runnerFailure = fault.extend({
+  phase: runnerStatus,
+  signal: text.optional(),
+  exitCode: z.number().optional(),
+  stderrTail: z.array(text).max(LIMITS.stderrTailLines),
+  ranForMs: z.number(),
+});
+const runner = z.object({
+  runnerId: id,
+  incarnation: count,
+  sequence: count,
+  status: runnerStatus,
+  pid: count.nullable(),
+  restarts: count,
+  restartAt: time.nullable(),
+  error: runnerFailure.nullable(),
+});
+
+const finalStatus = z.enum(['complete', 'failed', 'cancelled']);
+const task = z.object({
+  taskId: id,
+  commandId: id,
+  instanceId: id,
+  kind: z.literal('generation'),
+  status: z.enum(['running', 'complete', 'failed', 'cancelled']),
+  apiNodeId: id,
+  apiIncarnation: count,
+  createdAt: time,
+});
+const finishedTask = z.object({ taskId: id, instanceId: id, status: finalStatus });
+
+const event = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('MasterElected'), nodeId: id, term: count }),
+  z.object({ kind: z.literal('NodeJoined'), node }),
+  z.object({ kind: z.literal('NodeStatusChanged'), nodeId: id, status: nodeStatus }),
+  z.object({ kind: z.literal('NodeForgotten'), nodeId: id }),
+  z.object({ kind: z.literal('InstanceCreated'), instance }),
+  z.object({ kind: z.literal('InstanceDeleted'), instanceId: id }),
+  z.object({ kind: z.literal('RunnerStatusChanged'), runner }),
+  z.object({ kind: z.literal('TaskAssigned'), task }),
+  finishedTask.extend({ kind: z.literal('TaskFinished') }),
+]);
+const entry = z.object({ index: count, epoch, event });
+
+const snapshot = z.object({
+  position,
+  term: count,
+  masterNodeId: id.nullable(),
+  nodes: z.array(node.extend({ status: nodeStatus })),
+  instances: z.array(instance),
+  runners: z.array(runner.extend({ instanceId: id, nodeId: id, rank: count })),
+  tasks: z.array(task),
+  finishedTasks: z.array(task).max(LIMITS.finishedTasks),
+  deletedInstances: z.array(id).max(LIMITS.deletedInstances),
+});
+
+const facts = z.object({
+  node: node.nullable(),
+  instances: z.array(instance),
+  deletedInstances: z.array(id).max(LIMITS.deletedInstances),
+  runners: z.array(runner),
+  openTasks: z.array(task),
+  finishedTasks: z.array(finishedTask),
+});
+
+const command = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('AssignTask'),
+    taskId: id,
+    commandId: id,
+    modelId: z.string().max(LIMITS.modelIdCharacters),
+    apiNodeId: id,
+    apiIncarnation: count,
+    unreachable: z.array(id).max(LIMITS.peers),
+  }),
+  z.object({ kind: z.literal('CreateInstance'), instance }),
+  z.object({ kind: z.literal('DeleteInstance'), instanceId: id }),
+  z.object({ kind: z.literal('ForgetNode'), nodeId: id }),
+]);
+const answer = z.union([
+  z.object({
+    kind: z.literal('Assignment'),
+    taskId: id,
+    instanceId: id,
+    nodeId: id,
+    runnerId: id,
+  }),
+  z.object({ kind: z.literal('Done') }),
+  z.object({ fault }),
+]);
+
+const direct = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('Pulse'),
+    incarnation: count,
+    counter: count,
+    echo: count,
+    role: z.enum(['joining', 'follower', 'electing', 'master', 'leaving']),
+    following: epoch.nullable(),
+    claims: z.array(z.object({ epoch, members: count })).max(LIMITS.peers),
+    position,
+    missing: z.array(id).max(LIMITS.peers),
+  }),
+  z.object({ kind: z.literal('Join'), epoch, position, facts }),
+  z.object({ kind: z.literal('Need'), epoch, position }),
+  z.object({ kind: z.literal('Report'), facts }),
+  z.object({ kind: z.literal('Ack'), position }),
+  z.object({
+    kind: z.literal('Append'),
+    epoch,
+    previous: position,
+    entries: z.array(entry),
+    acknowledge: z.boolean(),
+  }),
+  z.object({ kind: z.literal('Install'), epoch, snapshot }),
+  z.object({ kind: z.literal('Command'), key: id, command }),
+  z.object({ kind: z.literal('Answer'), key: id, answer }),
+]);
+const relay = z.object({ kind: z.literal('Relay'), from: id, to: id, message: direct });
+const peerMessage = z.discriminatedUnion('kind', [...direct.options, relay]);
+
+/** Kinds of messages that are for the core. */
+const KINDS: ReadonlySet<unknown> = new Set(
+  peerMessage.options.map(({ shape }) => shape.kind.value as PeerMessage['kind']),
+);
+
+export type Parsed =
+  | { readonly message: PeerMessage }
+  /** It is for the core, but not as it should be. */
+  | { readonly problem: string }
+  | null;
+
+/** Null for a message that is not for the core. */
+export function parsePeerMessage(value: unknown): Parsed {
+  if (typeof value !== 'object' || value === null || !KINDS.has((value as { kind?: unknown }).kind)) return null;
+  const parsed = peerMessage.safeParse(value);
+  // The schemas say what the types say, but for the brands of ids.
+  if (parsed.success) return { message: parsed.data as unknown as PeerMessage };
+  return { problem: z.prettifyError(parsed.error).slice(0, LIMITS.faultMessageCharacters) };
+}
