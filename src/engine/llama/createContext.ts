@@ -20,8 +20,14 @@ export interface LlamaContext {
 /** How long idle threads of the pool spin before they sleep, 0 to 100: ggml's own default. */
 const DEFAULT_POLLING = 50;
 
+export interface ContextCallbacks {
+  /** A shared byte that ends a running step when it is not 0; null = steps are not interrupted. */
+  readonly abortFlag: Uint8Array | null;
+  /** The address of a callback for the nodes of each graph; 0 = none. */
+  readonly nodeCallback: Address;
+}
+
 /**
- * @param abortFlag a shared byte that ends a running step when it is not 0; null = steps are not interrupted
  * @throws {ShoalError} `invalid_request` for a size that is out of range, `model_load_failed` when llama.cpp cannot
  *   create the context, `model_unsupported` for a model without a KV cache or recurrent state
  */
@@ -29,7 +35,7 @@ export function createContext(
   native: Native,
   model: Address,
   options: EngineOptions,
-  abortFlag: Uint8Array | null,
+  { abortFlag, nodeCallback }: ContextCallbacks,
 ): LlamaContext {
   checkSizes(options);
   // Fewer than there are sequences is a failed assertion.
@@ -50,6 +56,7 @@ export function createContext(
     flash_attn_type: exact ? FLASH_ATTENTION.off : FLASH_ATTENTION.auto,
     type_k: cacheType,
     type_v: cacheType,
+    cb_eval: nodeCallback,
     abort_callback: abortFlag === null ? 0 : native.plain.isByteSet,
     abort_callback_data: abortFlag === null ? 0 : native.plain.addressOf(abortFlag),
     offload_kqv: (options.gpuLayers ?? 0) > 0,

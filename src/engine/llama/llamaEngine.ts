@@ -1,5 +1,6 @@
 /**
- * The `Engine` on libllama: a whole model, any architecture of llama.cpp that generates text.
+ * The `Engine` on libllama: a whole model of any architecture of llama.cpp that generates text, or a shard of one
+ * (`shard/`), which differs in how rows go in and come out.
  *
  * - One unified KV cache of f16 for all sequences; sliding-window layers keep all positions too (`swa_full`), so that
  *   sequences can be cut and copied at any position.
@@ -23,12 +24,21 @@ import type { Address } from './binding/declarations.js';
 import type { Native } from './binding/native.js';
 import { CellLedger } from './cellLedger.js';
 import { createContext, type LlamaContext } from './createContext.js';
-import { LogitsView } from './logitsView.js';
 import { metadata, modelShape } from './modelFacts.js';
-import { StepBatch } from './stepBatch.js';
 import { checkLength, checkSequence, checkStep, wrong } from './stepCheck.js';
+import { type StepRows, TokensToLogits } from './stepRows.js';
 
 const BYTES_OF_ABORT_FLAG = 8;
+
+/** What makes a loaded model the engine of a shard. */
+export interface ShardParts {
+  readonly shape: ShardShape;
+  /** The address of a callback for the nodes of a graph; 0 = none. */
+  readonly nodeCallback: Address;
+  rows(context: Address, capacity: EngineCapacity): StepRows;
+  /** Called once, after the model has been freed. */
+  free(): void;
+}
 
 export class LlamaEngine implements Engine {
   readonly shape: ShardShape;
@@ -41,9 +51,9 @@ export class LlamaEngine implements Engine {
   readonly #native: Native;
   readonly #model: Address;
   readonly #context: LlamaContext;
-  readonly #batch: StepBatch;
+  readonly #rows: StepRows;
   readonly #ledger: CellLedger;
-  readonly #logits: LogitsView;
+  readonly #shard: ShardParts | null;
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
@@ -51,38 +61,48 @@ export class LlamaEngine implements Engine {
    * Takes over `model`: `close` frees it, and so does a constructor that throws.
    * @throws {ShoalError} `model_unsupported`, or `model_load_failed` when there is no memory for the context
    */
-  constructor(native: Native, model: Address, options: EngineOptions) {
+  constructor(native: Native, model: Address, options: EngineOptions, shard: ShardParts | null = null) {
     this.#native = native;
     this.#model = model;
+    this.#shard = shard;
     try {
-      this.shape = modelShape(native, model);
-      requireWholeModel(this.shape, options.layers);
+      this.shape = shard?.shape ?? modelShape(native, model);
+      if (shard === null) requireWholeModel(this.shape, options.layers);
       this.canTruncate = canTruncate(native, model);
-      this.#context = createContext(native, model, options, this.canTruncate ? this.abortFlag : null);
+      this.#context = createContext(native, model, options, {
+        abortFlag: this.canTruncate ? this.abortFlag : null,
+        nodeCallback: shard?.nodeCallback ?? 0,
+      });
     } catch (error) {
       native.model.free(model);
+      shard?.free();
       throw error;
     }
     this.capacity = this.#context.capacity;
     this.memoryBytes = native.model.sizeBytes(model) + this.#context.bytes;
     this.backends = backendNames(native, options.gpuLayers ?? 0);
-    this.#batch = new StepBatch(this.capacity.batchRows);
+    const { address } = this.#context;
+    this.#rows =
+      shard?.rows(address, this.capacity) ??
+      new TokensToLogits(native, address, {
+        rows: this.capacity.batchRows,
+        vocabularySize: this.shape.vocabularySize,
+      });
     this.#ledger = new CellLedger(this.capacity.sequences, this.capacity.cells);
-    this.#logits = new LogitsView(native, this.#context.address, this.shape.vocabularySize);
   }
 
   step(input: StepInput): StepResult {
     this.#requireOpen();
-    const plan = checkStep(input, this.capacity, this.shape.vocabularySize, this.#ledger);
+    const plan = checkStep(input, this.capacity, this.shape, this.#ledger);
     if (this.abortFlag[0] !== 0) return { kind: 'aborted' };
-    const { tokens } = input;
-    if (tokens === null || tokens.length > this.#ledger.freeCells) return { kind: 'no_room' };
+    const rows = input.positions.length;
+    if (rows > this.#ledger.freeCells) return { kind: 'no_room' };
 
-    const result = this.#native.context.decode(this.#context.address, this.#batch.fill({ ...input, tokens }));
+    const result = this.#decode(input);
     switch (result) {
       case DECODE_RESULT.done:
         for (const sequence of input.sequences) this.#ledger.append(sequence);
-        return { kind: 'logits', rows: this.#logits.rows(plan.outputs) };
+        return this.#rows.result(plan.outputs);
       case DECODE_RESULT.noRoom:
         return { kind: 'no_room' };
       case DECODE_RESULT.aborted:
@@ -92,7 +112,7 @@ export class LlamaEngine implements Engine {
         this.#forgetStep(plan.sequences);
         throw new ShoalError(
           'engine_error',
-          `llama.cpp could not compute a step of ${tokens.length} rows (code ${result}).${this.canTruncate ? '' : ' The state of its sequences is lost.'}`,
+          `llama.cpp could not compute a step of ${rows} rows (code ${result}).${this.canTruncate ? '' : ' The state of its sequences is lost.'}`,
         );
     }
   }
@@ -131,7 +151,16 @@ export class LlamaEngine implements Engine {
     for (const listener of this.#closeListeners) listener();
     this.#context.free();
     this.#native.model.free(this.#model);
-    this.#batch.free();
+    this.#rows.free();
+    this.#shard?.free();
+  }
+
+  #decode(input: StepInput): number {
+    for (const batch of this.#rows.batches(input)) {
+      const result = this.#native.context.decode(this.#context.address, batch);
+      if (result !== DECODE_RESULT.done) return result;
+    }
+    return DECODE_RESULT.done;
   }
 
   /** After a step that did not succeed: what it may have left in the cache is removed. */

@@ -1,6 +1,6 @@
 /** Checks the rows of a step against the model and the ledger; native code takes them on trust. */
 import { ShoalError } from '../../shared/errors.js';
-import type { EngineCapacity, StepInput } from '../contract.js';
+import type { EngineCapacity, ShardShape, StepInput } from '../contract.js';
 import type { CellLedger } from './cellLedger.js';
 
 export interface StepPlan {
@@ -9,34 +9,27 @@ export interface StepPlan {
   readonly sequences: readonly number[];
 }
 
-/**
- * @param vocabularySize tokens are below this
- * @throws {ShoalError} `engine_error` naming the row and what is wrong with it
- */
+/** @throws {ShoalError} `engine_error` naming the row and what is wrong with it */
 export function checkStep(
   input: StepInput,
   capacity: EngineCapacity,
-  vocabularySize: number,
+  shape: ShardShape,
   ledger: CellLedger,
 ): StepPlan {
-  const { tokens, hidden, positions, sequences, outputs } = input;
-  if (tokens === null || hidden !== null) throw wrong('the first shard takes tokens, not hidden states');
-  const rows = tokens.length;
+  const { positions, sequences, outputs } = input;
+  const rows = positions.length;
   if (rows === 0) throw wrong('a step needs at least one row');
   if (rows > capacity.batchRows) throw wrong(`${rows} rows, but a step has at most ${capacity.batchRows}`);
-  if (positions.length !== rows || sequences.length !== rows || outputs.length !== rows) {
-    throw wrong('tokens, positions, sequences and outputs differ in length');
+  if (sequences.length !== rows || outputs.length !== rows) {
+    throw wrong('positions, sequences and outputs differ in length');
   }
+  checkContents(input, shape);
 
   const next = new Map<number, number>();
   let outputRows = 0;
   for (let row = 0; row < rows; row += 1) {
-    const token = tokens[row] as number;
     const sequence = sequences[row] as number;
     const position = positions[row] as number;
-    if (token < 0 || token >= vocabularySize) {
-      throw wrong(`row ${row}: token ${token} is outside of the vocabulary of ${vocabularySize}`);
-    }
     checkSequence(sequence, capacity);
     const expected = next.get(sequence) ?? ledger.length(sequence);
     if (position !== expected) {
@@ -51,6 +44,22 @@ export function checkStep(
     throw wrong(`${outputRows} rows ask for logits, but at most ${capacity.outputRows} may`);
   }
   return { outputs: outputRows, sequences: [...next.keys()] };
+}
+
+function checkContents({ tokens, hidden, positions }: StepInput, shape: ShardShape): void {
+  const rows = positions.length;
+  if (shape.firstLayer > 0) {
+    if (tokens !== null || hidden === null) throw wrong('a later shard takes hidden states, not tokens');
+    if (hidden.length === rows * shape.hiddenSize) return;
+    throw wrong(`${hidden.length} numbers are not ${rows} hidden states of ${shape.hiddenSize}`);
+  }
+  if (tokens === null || hidden !== null) throw wrong('the first shard takes tokens, not hidden states');
+  if (tokens.length !== rows) throw wrong('tokens and positions differ in length');
+  for (let row = 0; row < rows; row += 1) {
+    const token = tokens[row] as number;
+    if (token >= 0 && token < shape.vocabularySize) continue;
+    throw wrong(`row ${row}: token ${token} is outside of the vocabulary of ${shape.vocabularySize}`);
+  }
 }
 
 /** @throws {ShoalError} `engine_error` unless there is a slot of this number */

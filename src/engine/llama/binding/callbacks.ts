@@ -4,6 +4,8 @@ import type { Address } from './declarations.js';
 import type { Libraries } from './libraries.js';
 
 const PROGRESS_PROTOTYPE = koffi.proto('bool llama_progress_function(float progress, void* data)');
+const TENSOR_PROTOTYPE = koffi.proto('void set_tensor_function(intptr_t tensor, intptr_t data)');
+const NODE_PROTOTYPE = koffi.proto('bool node_function(intptr_t tensor, bool ask, intptr_t data)');
 const LOG_PROTOTYPE = koffi.proto('void ggml_log_function(int level, const char* text, void* data)');
 
 /**
@@ -15,6 +17,8 @@ export interface PlainCallbacks {
   readonly isByteSet: Address;
   /** `size_t llama_max_devices(void)`: takes whatever it is called with and does nothing. */
   readonly doNothing: Address;
+  /** `int strcmp(const char*, const char*)`: 0 for equal texts. */
+  compareTexts(one: Address, other: Address): number;
   /** The address of an array's memory, which must not be moved or collected: of a SharedArrayBuffer that is held. */
   addressOf(array: Uint8Array): Address;
 }
@@ -26,6 +30,7 @@ export function plainCallbacks(libraries: Libraries): PlainCallbacks {
   return {
     isByteSet: symbol(libraries.c, 'strlen'),
     doNothing: symbol(libraries.llama, 'llama_max_devices'),
+    compareTexts: libraries.c.func('int strcmp(intptr_t one, intptr_t other)'),
     addressOf: (array) => moveMemory(array, array, 0),
   };
 }
@@ -56,6 +61,44 @@ export function withProgressCallback<Result>(
   } finally {
     koffi.unregister(callback);
   }
+}
+
+/** Calls `use` with the address of a callback that is given tensors. What it throws is thrown after `use` has ended. */
+export function withTensorCallback<Result>(
+  onTensor: (tensor: Address) => void,
+  use: (callback: Address) => Result,
+): Result {
+  let thrown: { readonly error: unknown } | null = null;
+  const guarded = (tensor: Address): void => {
+    if (thrown !== null) return;
+    try {
+      onTensor(tensor);
+    } catch (error) {
+      thrown = { error };
+    }
+  };
+  const callback = koffi.register(guarded, koffi.pointer(TENSOR_PROTOTYPE));
+  try {
+    const result = use(Number(callback));
+    if (thrown !== null) throw (thrown as { error: unknown }).error;
+    return result;
+  } finally {
+    koffi.unregister(callback);
+  }
+}
+
+export interface NodeCallback {
+  readonly address: Address;
+  free(): void;
+}
+
+/**
+ * A callback for the nodes of a graph, in the thread that computes it: asked (`ask`) for each whether its value is
+ * wanted, and called again when a wanted one has been computed; false then ends the graph. `onNode` may not throw.
+ */
+export function nodeCallback(onNode: (tensor: Address, ask: boolean) => boolean): NodeCallback {
+  const callback = koffi.register(onNode, koffi.pointer(NODE_PROTOTYPE));
+  return { address: Number(callback), free: () => koffi.unregister(callback) };
 }
 
 /** Calls `use` with the address of a log callback that hands each piece of text to `onText`. */

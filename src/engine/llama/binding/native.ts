@@ -8,6 +8,8 @@ import { type PlainCallbacks, plainCallbacks } from './callbacks.js';
 import { contextFunctions } from './context.js';
 import { type Address, Declarations } from './declarations.js';
 import { DEVICE_TYPE, deviceFunctions } from './devices.js';
+import { fileMapper, type MapFile } from './fileMap.js';
+import { ggufFunctions } from './gguf.js';
 import { type Libraries, openLibraries } from './libraries.js';
 import { memoryFunctions } from './memory.js';
 import { modelFunctions } from './model.js';
@@ -16,6 +18,7 @@ import { GGML_VERSION, LLAMA_VERSION } from './pins.js';
 import { installedPackages, type PlatformPackage } from './platformPackage.js';
 import { defaultMismatches } from './structDefaults.js';
 import { declareStructs } from './structs.js';
+import { tensorFunctions } from './tensors.js';
 import { threadPoolFunctions } from './threadPool.js';
 import { vocabularyFunctions } from './vocabulary.js';
 
@@ -37,9 +40,13 @@ export interface Native {
   readonly memory: ReturnType<typeof memoryFunctions>;
   readonly vocabulary: ReturnType<typeof vocabularyFunctions>;
   readonly threadPool: ReturnType<typeof threadPoolFunctions>;
+  readonly gguf: ReturnType<typeof ggufFunctions>;
+  readonly tensor: ReturnType<typeof tensorFunctions>;
   readonly device: Devices;
   readonly devices: readonly Device[];
   readonly plain: PlainCallbacks;
+  /** Null where files cannot be mapped. */
+  readonly mapFile: MapFile | null;
   readonly log: NativeLog;
 }
 
@@ -78,6 +85,8 @@ function declare(packageName: string, libraries: Libraries): Native {
     memory: memoryFunctions(declarations, libraries.llama),
     vocabulary: vocabularyFunctions(declarations, libraries.llama),
     threadPool: threadPoolFunctions(declarations, libraries.ggmlBase),
+    gguf: ggufFunctions(declarations, libraries.ggmlBase),
+    tensor: tensorFunctions(declarations, libraries.ggmlBase),
     device: deviceFunctions(declarations, libraries.ggmlBase, libraries.ggml),
   };
   const log = logFunctions(declarations, libraries.llama);
@@ -93,7 +102,8 @@ function declare(packageName: string, libraries: Libraries): Native {
   const devices = listDevices(functions.device);
   if (!devices.some((device) => !device.isGpu)) throw new Error('no CPU backend fits this processor');
   if (devices.some((device) => device.isGpu)) nativeLog.neverKeep();
-  return { packageName, ...functions, devices, plain, log: nativeLog };
+  const mapFile = fileMapper(libraries.c);
+  return { packageName, ...functions, devices, plain, mapFile, log: nativeLog };
 }
 
 function check(functions: Pick<Native, 'model' | 'context' | 'device'>): void {

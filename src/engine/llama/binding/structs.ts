@@ -77,6 +77,19 @@ export interface Batch {
   logits: Address;
 }
 
+/** How `gguf.h` reads a header. */
+export interface GgufParameters {
+  no_alloc: boolean;
+  ctx: Address;
+}
+
+/** Where the structs of tensors are kept; with `no_alloc` their data is not. */
+export interface TensorArenaParameters {
+  mem_size: number;
+  mem_buffer: Address;
+  no_alloc: boolean;
+}
+
 /** `enum ggml_type`, as far as the KV cache may use it. */
 export const GGML_TYPE_F32 = 0;
 export const GGML_TYPE_F16 = 1;
@@ -154,9 +167,22 @@ const BATCH = {
   logits: 'intptr_t',
 } satisfies Record<keyof Batch, string>;
 
+const GGUF_PARAMETERS = {
+  no_alloc: 'bool',
+  ctx: 'intptr_t',
+} satisfies Record<keyof GgufParameters, string>;
+
+const TENSOR_ARENA_PARAMETERS = {
+  mem_size: 'size_t',
+  mem_buffer: 'intptr_t',
+  no_alloc: 'bool',
+} satisfies Record<keyof TensorArenaParameters, string>;
+
 /** Registers the structs under their C names, so that signatures can use them. Once a thread. */
 export function declareStructs(): void {
   koffi.struct('llama_model_params', MODEL_PARAMETERS);
   koffi.struct('llama_context_params', CONTEXT_PARAMETERS);
   koffi.struct('llama_batch', BATCH);
+  koffi.struct('gguf_init_params', GGUF_PARAMETERS);
+  koffi.struct('ggml_init_params', TENSOR_ARENA_PARAMETERS);
 }
