@@ -254,4 +254,9 @@ export const ENGINE = {
   batchRows: 512,
   /** Finished prompts whose KV cells are kept for reuse. */
   prefixCacheEntries: 32,
+  /**
+   * A kept prompt is dropped when attention has walked over its cells this often since its last use, once for each
+   * decoded token and for each 8 prefilled ones: about then, computing it again would have cost as much.
+   */
+  prefixCacheWalks: 256,
 } as const;

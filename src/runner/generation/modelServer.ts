@@ -47,6 +47,7 @@ export class ModelServer {
         prefillChunkTokens: settings.prefillChunkTokens,
         queueRequests: LIMITS.runnerQueueRequests,
         cacheEntries: ENGINE.prefixCacheEntries,
+        cacheWalks: ENGINE.prefixCacheWalks,
         endTokens: model.tokenizer.endTokens,
       },
     );

@@ -142,7 +142,7 @@ function perform(rig: SchedulerRig, action: Action): void {
 test('R1, R63, R66: every request ends once, with the tokens that it gets alone, and gives back its cells', () => {
   fc.assert(
     fc.property(engines, fc.array(actions, { maxLength: 40 }), (engine, script) => {
-      const rig = new SchedulerRig(engine, { prefillChunkTokens: 7, cacheEntries: 3 });
+      const rig = new SchedulerRig(engine, { prefillChunkTokens: 7, cacheEntries: 3, cacheWalks: 30 });
       for (const action of script) perform(rig, action);
       rig.drain();
       assert.equal(rig.engine.steppedOver, 0, 'no step was planned that does not fit');

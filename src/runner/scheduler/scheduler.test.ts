@@ -155,6 +155,31 @@ test('R65: the prefix cache is bounded by entries, gives way to requests, and ca
   assert.equal(rig.engine.usedCells, 0);
 });
 
+test('R65: a kept prompt is dropped when as much was computed over it as it would cost again', () => {
+  const rig = new SchedulerRig({}, { cacheWalks: 20 });
+  let offset = 0;
+  /** Each walks six times over what is kept: once for its prompt, five times for its answer. */
+  const others = (count: number) => {
+    for (let index = 0; index < count; index++) {
+      rig.submit(numbers(8, (offset += 8)), { maxTokens: 6, ignoreEos: true });
+      rig.drain();
+    }
+  };
+  const again = () => {
+    const task = rig.submit(numbers(12, 7), { maxTokens: 1 });
+    rig.drain();
+    return task.answer.cachedPromptTokens;
+  };
+  assert.equal(again(), 0);
+  others(2);
+  assert.equal(again(), 11, 'it is there still, and its time begins anew');
+  others(3);
+  assert.equal(again(), 11);
+  others(4);
+  assert.equal(again(), 0);
+  assert.equal(rig.engine.usedCells, rig.scheduler.load.usedCells);
+});
+
 test('a model that cannot be cut reuses no prefix and gives the same tokens', () => {
   const rig = new SchedulerRig({ canTruncate: false });
   const tasks = [1, 2, 3].map((seed) => rig.submit(numbers(20), { seed, choices: 2 }));

@@ -12,7 +12,7 @@ import { answerBudget, type BudgetLimits, neededCells } from './budget.js';
 import { exceededDeadline } from './deadlines.js';
 import { PrefillTurns } from './prefillTurns.js';
 import { RunningSet } from './runningSet.js';
-import { Slots } from './slots.js';
+import { type CacheLimits, Slots } from './slots.js';
 import { StepComputer } from './stepComputer.js';
 import type { PlannedRows } from './stepRows.js';
 import type { Task } from './task.js';
@@ -26,13 +26,12 @@ export interface SchedulerComponents {
   readonly onStep?: (soleRequest: number | null, rows: number) => void;
 }
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends CacheLimits {
   readonly contextTokens: number;
   /** Sequences that run side by side; the engine may have more slots, which then serve the prefix cache. */
   readonly sequences: number;
   readonly prefillChunkTokens: number;
   readonly queueRequests: number;
-  readonly cacheEntries: number;
   readonly endTokens: ReadonlySet<number>;
 }
 
@@ -57,7 +56,7 @@ export class Scheduler {
     if (options.sequences > engine.capacity.batchRows) {
       throw new RangeError('more sequences than a step has rows');
     }
-    const slots = new Slots(engine, options.cacheEntries);
+    const slots = new Slots(engine, options);
     const running = new RunningSet({ slots, clock, peakMemoryBytes });
     this.#engine = engine;
     this.#clock = clock;

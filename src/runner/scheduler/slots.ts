@@ -2,6 +2,10 @@
  * The engine's sequence slots. A slot is free, runs a request, or keeps the cells of a sequence that has ended
  * for prompts that begin alike: the prefix cache, dropped oldest use first whenever its slots or cells are needed.
  * All changes of cells go through here, so that the ledger stays equal to the engine.
+ *
+ * A kept prompt is not free of charge: all sequences share one pool, and attention walks over all used cells of it. An
+ * entry is therefore dropped once attention has walked over it so often that computing it again would have cost as
+ * much: whatever comes, that is at most twice as dear as knowing it beforehand.
  */
 import type { Engine } from '../../engine/contract.js';
 import { CellLedger } from './cellLedger.js';
@@ -11,19 +15,29 @@ export interface PrefixMatch {
   readonly length: number;
 }
 
+/** Sizes of the prefix cache. */
+export interface CacheLimits {
+  readonly cacheEntries: number;
+  /** How often attention may walk over an entry since its last use; more drops it. */
+  readonly cacheWalks: number;
+}
+
 export class Slots {
   readonly ledger: CellLedger;
   readonly #engine: Engine;
   readonly #cacheEntries: number;
+  readonly #cacheWalks: number;
   readonly #free: number[];
   /** Tokens of each slot in use, as many as the ledger has cells; the array may be longer. */
   readonly #tokens = new Map<number, Int32Array>();
-  /** Slots of the prefix cache, least recently used first. */
-  readonly #cached = new Set<number>();
+  /** Slots of the prefix cache, least recently used first, each with the walks until its last use. */
+  readonly #cached = new Map<number, number>();
+  #walks = 0;
 
-  constructor(engine: Engine, cacheEntries: number) {
+  constructor(engine: Engine, { cacheEntries, cacheWalks }: CacheLimits) {
     this.#engine = engine;
     this.#cacheEntries = engine.canTruncate ? cacheEntries : 0;
+    this.#cacheWalks = cacheWalks;
     this.ledger = new CellLedger(engine.capacity.sequences, engine.capacity.cells);
     this.#free = Array.from({ length: engine.capacity.sequences }, (_, slot) => slot).reverse();
   }
@@ -54,11 +68,20 @@ export class Slots {
     }
     this.ledger.unpin(slot);
     this.#tokens.set(slot, tokens);
-    for (const other of this.#cached) {
+    for (const other of this.#cached.keys()) {
       if (this.#sharedLength(other, tokens) === this.ledger.length(other)) this.#drop(other);
     }
-    this.#cached.add(slot);
+    this.#use(slot);
     while (this.#cached.size > this.#cacheEntries) this.#dropOldest();
+  }
+
+  /** Attention walks over all used cells so often; entries that have cost what they are worth are dropped. */
+  charge(walks: number): void {
+    this.#walks += walks;
+    for (const [slot, walksAtUse] of this.#cached) {
+      if (this.#walks - walksAtUse <= this.#cacheWalks) return;
+      this.#drop(slot);
+    }
   }
 
   /** Drops entries of the prefix cache until `cells` are free, or none is left. */
@@ -84,14 +107,18 @@ export class Slots {
   copyPrefix(from: number, to: number, length: number): void {
     this.#engine.copyPrefix(from, to, length);
     this.ledger.copyPrefix(from, to, length);
-    if (this.#cached.delete(from)) this.#cached.add(from);
+    if (this.#cached.has(from)) this.#use(from);
+  }
+
+  #use(slot: number): void {
+    this.#cached.delete(slot);
+    this.#cached.set(slot, this.#walks);
   }
 
   #isCovered(tokens: Int32Array): boolean {
-    for (const slot of this.#cached) {
+    for (const slot of this.#cached.keys()) {
       if (this.#sharedLength(slot, tokens) < tokens.length) continue;
-      this.#cached.delete(slot);
-      this.#cached.add(slot);
+      this.#use(slot);
       return true;
     }
     return false;
@@ -102,7 +129,7 @@ export class Slots {
   }
 
   #dropOldest(): void {
-    const [oldest] = this.#cached;
+    const [oldest] = this.#cached.keys();
     if (oldest !== undefined) this.#drop(oldest);
   }
 

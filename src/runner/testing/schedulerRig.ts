@@ -42,6 +42,7 @@ export class SchedulerRig {
         prefillChunkTokens: 8,
         queueRequests: 64,
         cacheEntries: 4,
+        cacheWalks: 256,
         endTokens: new Set([END_TOKEN]),
         ...options,
       },
