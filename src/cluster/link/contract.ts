@@ -28,7 +28,7 @@ export interface PeerLinkListener {
 /** What the opener of a stream says first, as a plain object. */
 export type StreamHead = Readonly<Record<string, unknown>>;
 
-/** Serves the streams of one kind that peers open. It owns the stream and ends it. */
+/** Serves the streams of one kind that peers open. It owns the stream and ends it; a `ShoalError` refuses the stream. */
 export type StreamHandler = (from: NodeId, head: StreamHead, stream: Duplex) => void;
 
 export interface PeerLinks {
@@ -41,19 +41,35 @@ export interface PeerLinks {
   /**
    * Sends a control message. It arrives after those sent before it, or the link closes. Without an open link it is
    * dropped: the protocols above repeat what matters. A peer that does not read makes its link close at a bound.
+   * @throws {FrameError} when the message is longer than `linkMessageBytes`
    */
   send(to: NodeId, message: unknown): void;
 
   /**
    * Opens a byte stream with flow control to a linked peer.
    * @param kind which handler serves it there
-   * @throws {ShoalError} `node_lost` when there is no link, or it closes before the stream is open
+   * @param signal ends the opening, and later the stream
+   * @throws {ShoalError} `node_lost` when there is no link, or it closes before the stream is open; `not_found` when
+   * that kind is not served there; `queue_full` when too many are open; whatever fault the handler threw
    */
   openStream(to: NodeId, kind: string, head: StreamHead, signal: AbortSignal): Promise<Duplex>;
 
   /** Serves streams of this kind. */
   serveStreams(kind: string, handler: StreamHandler): void;
 
-  /** An address where a peer may be, from discovery or a person. Dialled now, and again with backoff while no link to it is open. */
-  dial(address: string): void;
+  /**
+   * An address where a peer may be, from discovery or a person. Dialled now, and again with backoff while no link to
+   * it is open. The number of addresses is bounded; one that never worked is forgotten after some attempts.
+   * @param address `HOST:PORT` or `[IPV6%ZONE]:PORT`; a name is looked up anew for each attempt
+   * @throws {ShoalError} `invalid_request` when it is no address
+   */
+  dial(address: string, options?: DialOptions): void;
+
+  /** Closes all links and dials no more. Resolves when nothing of them is left. */
+  close(): Promise<void>;
+}
+
+export interface DialOptions {
+  /** Never forget it: a person gave it. @default false */
+  readonly keep?: boolean;
 }
