@@ -1,4 +1,5 @@
 /** The native arrays of one decode, allocated once and filled for each step. */
+import type { Address } from './binding/declarations.js';
 import { allocate, type NativeBlock } from './binding/nativeMemory.js';
 import type { Batch } from './binding/structs.js';
 
@@ -17,6 +18,7 @@ export class StepBatch {
   readonly tokens: Int32Array;
   /** `[rows, rowWidth]` */
   readonly hidden: Float32Array;
+  readonly hiddenAddress: Address;
   readonly #positions: Int32Array;
   readonly #sequences: Int32Array;
   readonly #outputs: Uint8Array;
@@ -57,6 +59,7 @@ export class StepBatch {
 
     this.tokens = new Int32Array(block.buffer, tokensAt, rowWidth > 0 ? 0 : rows);
     this.hidden = new Float32Array(block.buffer, hiddenAt, rows * rowWidth);
+    this.hiddenAddress = block.address + hiddenAt;
     this.#positions = new Int32Array(block.buffer, positionsAt, rows * positionsPerRow);
     this.#sequences = new Int32Array(block.buffer, sequencesAt, rows);
     this.#outputs = new Uint8Array(block.buffer, outputsAt, rows);

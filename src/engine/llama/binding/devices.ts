@@ -1,6 +1,11 @@
 /** Functions of ggml-backend.h: which devices there are, and functions that only one backend has. */
-import type { LibraryHandle } from 'koffi';
+import koffi, { type LibraryHandle } from 'koffi';
 import type { Address, Declarations } from './declarations.js';
+import { viewOf } from './nativeMemory.js';
+
+const EXTRA_BUFFER_TYPES_PROTOTYPE = koffi.proto(
+  'intptr_t ggml_backend_dev_get_extra_bufts_function(intptr_t device)',
+);
 
 /** `enum ggml_backend_dev_type`. */
 export const DEVICE_TYPE = { cpu: 0, gpu: 1, integratedGpu: 2, accelerator: 3 } as const;
@@ -25,4 +30,20 @@ export function deviceFunctions(declarations: Declarations, base: LibraryHandle,
       'intptr_t ggml_backend_reg_get_proc_address(intptr_t registry, const char* name)',
     ),
   };
+}
+
+const BYTES_OF_POINTER = 8;
+
+/** Kinds of memory in which this CPU keeps weights in a layout of its own, in the order of llama.cpp's preference. */
+export function extraBufferTypes(functions: ReturnType<typeof deviceFunctions>, cpu: Address): Address[] {
+  const list = functions.function(functions.registry(cpu), 'ggml_backend_dev_get_extra_bufts');
+  if (list === 0) return [];
+  const first = Number(koffi.call(BigInt(list), EXTRA_BUFFER_TYPES_PROTOTYPE, cpu));
+  const found: Address[] = [];
+  for (let at = first; first !== 0; at += BYTES_OF_POINTER) {
+    const entry = Number(new BigUint64Array(viewOf(at, BYTES_OF_POINTER))[0]);
+    if (entry === 0) break;
+    found.push(entry);
+  }
+  return found;
 }

@@ -7,7 +7,7 @@ import { ShoalError } from '../../../shared/errors.js';
 import { type PlainCallbacks, plainCallbacks } from './callbacks.js';
 import { contextFunctions } from './context.js';
 import { type Address, Declarations } from './declarations.js';
-import { DEVICE_TYPE, deviceFunctions } from './devices.js';
+import { DEVICE_TYPE, deviceFunctions, extraBufferTypes } from './devices.js';
 import { fileMapper, type MapFile } from './fileMap.js';
 import { ggufFunctions } from './gguf.js';
 import { type Libraries, openLibraries } from './libraries.js';
@@ -29,6 +29,8 @@ interface Device {
   /** Such as `CPU` or `CUDA0`. */
   readonly name: string;
   readonly description: string;
+  /** One of `DEVICE_TYPE`. */
+  readonly type: number;
   readonly isGpu: boolean;
 }
 
@@ -44,6 +46,9 @@ export interface Native {
   readonly tensor: ReturnType<typeof tensorFunctions>;
   readonly device: Devices;
   readonly devices: readonly Device[];
+  /** The device that is the processor. */
+  readonly cpu: Address;
+  extraBufferTypes(): readonly Address[];
   readonly plain: PlainCallbacks;
   /** Null where files cannot be mapped. */
   readonly mapFile: MapFile | null;
@@ -100,10 +105,20 @@ function declare(packageName: string, libraries: Libraries): Native {
   functions.device.loadAll(libraries.folder);
   functions.model.backendInit();
   const devices = listDevices(functions.device);
-  if (!devices.some((device) => !device.isGpu)) throw new Error('no CPU backend fits this processor');
+  const cpu = devices.find((device) => device.type === DEVICE_TYPE.cpu)?.address;
+  if (cpu === undefined) throw new Error('no CPU backend fits this processor');
   if (devices.some((device) => device.isGpu)) nativeLog.neverKeep();
   const mapFile = fileMapper(libraries.c);
-  return { packageName, ...functions, devices, plain, mapFile, log: nativeLog };
+  return {
+    packageName,
+    ...functions,
+    devices,
+    cpu,
+    extraBufferTypes: () => extraBufferTypes(functions.device, cpu),
+    plain,
+    mapFile,
+    log: nativeLog,
+  };
 }
 
 function check(functions: Pick<Native, 'model' | 'context' | 'device'>): void {
@@ -128,6 +143,7 @@ function listDevices(functions: Devices): Device[] {
       address,
       name: functions.name(address),
       description: functions.description(address),
+      type,
       isGpu: type === DEVICE_TYPE.gpu || type === DEVICE_TYPE.integratedGpu,
     };
   });
