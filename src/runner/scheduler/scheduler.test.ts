@@ -161,7 +161,8 @@ test('R65: a kept prompt is dropped when as much was computed over it as it woul
   /** Each walks six times over what is kept: once for its prompt, five times for its answer. */
   const others = (count: number) => {
     for (let index = 0; index < count; index++) {
-      rig.submit(numbers(8, (offset += 8)), { maxTokens: 6, ignoreEos: true });
+      offset += 8;
+      rig.submit(numbers(8, offset), { maxTokens: 6, ignoreEos: true });
       rig.drain();
     }
   };
