@@ -32,7 +32,7 @@ module.exports = {
       name: 'pure-control',
       comment: 'src/control is the functional core: no Node.js module, no package',
       severity: 'error',
-      from: { path: '^src/control/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/control/', pathNot: '(\\.test|/arbitraries)\\.ts$' },
       to: { dependencyTypes: ['core', 'npm'] },
     },
     {

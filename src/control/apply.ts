@@ -52,7 +52,9 @@ function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> 
   const runners = new Map(state.runners);
   for (const runner of state.runners.values()) {
     if (runner.nodeId !== node.nodeId || runner.incarnation >= node.incarnation) continue;
-    runners.set(runner.runnerId, { ...runner, status: 'spawned', pid: null, restartAt: null });
+    const { incarnation } = node;
+    const unborn = { status: 'spawned', pid: null, restartAt: null, incarnation, sequence: 0 } as const;
+    runners.set(runner.runnerId, { ...runner, ...unborn });
   }
   return {
     ...joined,
@@ -105,12 +107,15 @@ function instanceCreated(state: ClusterState, instance: InstanceRecord): Partial
   return { instances: withEntry(state.instances, instanceId, instance), runners };
 }
 
+/** Remembered also when the instance is not there: a node that was away may still bring it. */
 function instanceDeleted(state: ClusterState, instanceId: InstanceId): Partial<ClusterState> {
-  if (!state.instances.has(instanceId)) return {};
+  if (state.deletedInstances.includes(instanceId)) return {};
+  const deletedInstances = withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances);
+  if (!state.instances.has(instanceId)) return { deletedInstances };
   return {
     instances: without(state.instances, instanceId),
     runners: new Map([...state.runners].filter(([, runner]) => runner.instanceId !== instanceId)),
-    deletedInstances: withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances),
+    deletedInstances,
     ...endTasks(state, (task) => task.instanceId === instanceId, 'cancelled'),
   };
 }

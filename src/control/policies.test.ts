@@ -4,8 +4,19 @@ import fc from 'fast-check';
 import type { RunnerId } from '../shared/ids.js';
 import { decideRestart, RESTART_POLICY } from './restartPolicy.js';
 import { isLegalMove, isTerminal, RUNNER_MOVES, type RunnerStatus } from './runnerLife.js';
-import { instanceRecord, NODE, runnerStatusChanged, stateAfter } from './testing.js';
-import { viewState } from './view.js';
+import {
+  instanceCreated,
+  instanceDeleted,
+  NODE,
+  nodeJoined,
+  OTHER_NODE,
+  runnerFact,
+  runnerStatusChanged,
+  stateAfter,
+  taskAssigned,
+  taskFinished,
+} from './testing.js';
+import { viewEvent, viewState } from './view.js';
 import { planWorker } from './workerPlan.js';
 
 test('R48: restarts come after 2, 4, 8 … at most 60 s, and end after 10', () => {
@@ -45,10 +56,7 @@ test('R49: every status of a runner can fail or has ended, and ends are left onl
 });
 
 test('the worker plan starts what is missing, stops what is not wanted, and is then content', () => {
-  const state = stateAfter(
-    { kind: 'InstanceCreated', instance: instanceRecord('a') },
-    { kind: 'InstanceCreated', instance: instanceRecord('b') },
-  );
+  const state = stateAfter(instanceCreated('a'), instanceCreated('b'), instanceCreated('c', [OTHER_NODE]));
   const actions = planWorker(state, NODE, new Set(['b-0', 'old-0'] as RunnerId[]));
   const summary = actions.map((action) =>
     action.kind === 'StartRunner' ? `start ${action.shard.runnerId}` : `stop ${action.runnerId}`,
@@ -59,20 +67,103 @@ test('the worker plan starts what is missing, stops what is not wanted, and is t
 
 test('R72: the state is shown in the words of the contract', () => {
   const state = stateAfter(
-    { kind: 'NodeJoined', node: { nodeId: NODE, name: 'desk', status: 'alive', addresses: [] } },
-    { kind: 'InstanceCreated', instance: instanceRecord('a') },
-    runnerStatusChanged('a', 'ready'),
+    nodeJoined(NODE, 3),
+    instanceCreated('a'),
+    {
+      kind: 'RunnerStatusChanged',
+      runner: { ...runnerFact('a', 'ready'), incarnation: 3, restartAt: 2_000 },
+    },
+    taskAssigned('ended', 'a', OTHER_NODE),
+    taskFinished('ended', 'a'),
+    taskAssigned('running', 'a', OTHER_NODE),
   );
-  const telemetry = { nodes: new Map(), runners: new Map([['a-0' as RunnerId, { progress: 1 }]]) };
-  const view = viewState(state, telemetry, NODE) as {
-    node_id: string;
-    instances: Record<string, { status: string; shards: { start_layer: number }[] }>;
-    runners: Record<string, { instance_id: string; status: string; progress: number; restart_at: null }>;
+  const memory = { totalBytes: 8, availableBytes: 4 };
+  const telemetry = {
+    nodes: new Map([[NODE, { memory, lastSeen: '1970-01-01T00:00:00.000Z', status: 'dead', nodeId: 'x' }]]),
+    runners: new Map([['a-0' as RunnerId, { progress: 1, status: 'failed' }]]),
+    links: [
+      {
+        from: NODE,
+        to: OTHER_NODE,
+        interfaceKind: null,
+        rttUs: 250,
+        bandwidthBytesPerS: null,
+        rdma: false,
+      },
+    ],
   };
-  assert.equal(view.node_id, NODE);
-  assert.equal(view.instances.a?.status, 'ready');
-  assert.equal(view.instances.a?.shards[0]?.start_layer, 0);
-  assert.equal(view.runners['a-0']?.instance_id, 'a');
-  assert.equal(view.runners['a-0']?.progress, 1);
-  assert.equal(view.runners['a-0']?.restart_at, null);
+  const { instances, ...view } = viewState(state, telemetry, NODE);
+  assert.deepEqual(view, {
+    index: 7,
+    term: 0,
+    master_node_id: null,
+    node_id: NODE,
+    nodes: {
+      [NODE]: {
+        node_id: NODE,
+        name: NODE,
+        status: 'alive',
+        incarnation: 3,
+        addresses: ['127.0.0.1:52416'],
+        memory_bytes: 1_000_000_000,
+        memory: { total_bytes: 8, available_bytes: 4 },
+        last_seen: '1970-01-01T00:00:00.000Z',
+      },
+    },
+    links: [
+      {
+        from: NODE,
+        to: OTHER_NODE,
+        interface_kind: null,
+        rtt_us: 250,
+        bandwidth_bytes_per_s: null,
+        rdma: false,
+      },
+    ],
+    runners: {
+      'a-0': {
+        runner_id: 'a-0',
+        instance_id: 'a',
+        node_id: NODE,
+        rank: 0,
+        pid: 1,
+        status: 'running',
+        progress: 1,
+        restarts: 0,
+        restart_at: '1970-01-01T00:00:02.000Z',
+      },
+    },
+    meta_instances: {},
+    tasks: {
+      ended: taskView('ended', 'complete'),
+      running: taskView('running', 'running'),
+    },
+  });
+  const { a } = instances as Record<string, { status: string; shards: { start_layer: number }[] }>;
+  assert.equal(a?.status, 'ready');
+  assert.equal(a?.shards[0]?.start_layer, 0);
 });
+
+test('R72: events are shown in the same words as the state', () => {
+  assert.deepEqual(viewEvent(taskAssigned('t', 'a', OTHER_NODE)), {
+    kind: 'TaskAssigned',
+    task: taskView('t', 'running'),
+  });
+  assert.deepEqual(viewEvent(runnerStatusChanged('a', 'ready')), {
+    kind: 'RunnerStatusChanged',
+    runner: { runner_id: 'a-0', status: 'ready', pid: 1, restarts: 0, restart_at: null },
+  });
+  assert.deepEqual(viewEvent(instanceDeleted('a')), { kind: 'InstanceDeleted', instance_id: 'a' });
+});
+
+function taskView(id: string, status: string) {
+  return {
+    task_id: id,
+    command_id: `command-${id}`,
+    instance_id: 'a',
+    kind: 'generation',
+    status,
+    api_node_id: OTHER_NODE,
+    created_at: '1970-01-01T00:00:00.000Z',
+  };
+}

@@ -1,13 +1,31 @@
 /** The state as the API shows it: contract.md's JSON, in snake_case. */
 import type { NodeId, RunnerId } from '../shared/ids.js';
 import type { ControlEvent } from './events.js';
-import { instanceStatus, runningTasks } from './instances.js';
-import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
+import { instanceStatus, runningTasks, tasksIn } from './instances.js';
+import type {
+  ClusterState,
+  InstanceRecord,
+  NodeRecord,
+  RunnerFact,
+  RunnerRecord,
+  TaskRecord,
+} from './state.js';
 
-/** Newest measured values, which are never part of the replicated state. */
+/** Newest measured values, which are never part of the replicated state. What the state knows too, it says itself. */
 export interface Telemetry {
   readonly nodes: ReadonlyMap<NodeId, Readonly<Record<string, unknown>>>;
   readonly runners: ReadonlyMap<RunnerId, Readonly<Record<string, unknown>>>;
+  readonly links: readonly LinkView[];
+}
+
+/** A link as the node at its one end measures it; null is what it does not know. */
+export interface LinkView {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly interfaceKind: string | null;
+  readonly rttUs: number | null;
+  readonly bandwidthBytesPerS: number | null;
+  readonly rdma: boolean;
 }
 
 export function viewState(
@@ -15,40 +33,61 @@ export function viewState(
   telemetry: Telemetry,
   nodeId: NodeId,
 ): Record<string, unknown> {
+  const nodeView = (node: NodeRecord) => ({ ...telemetry.nodes.get(node.nodeId), ...node });
   const instanceView = (instance: InstanceRecord) => ({
     ...instance,
     attempt: 1,
     status: instanceStatus(state, instance),
   });
-  const runnerView = ({ error, restartAt, ...runner }: RunnerRecord) => ({
-    ...runner,
-    status:
-      runner.status === 'ready' && runningTasks(state, runner.instanceId) > 0 ? 'running' : runner.status,
-    restartAt: restartAt === null ? null : new Date(restartAt).toISOString(),
-    ...(error === null ? {} : { error }),
-    ...telemetry.runners.get(runner.runnerId),
-  });
+  const runnerView = (runner: RunnerRecord) => {
+    const isRunning = runner.status === 'ready' && runningTasks(state, runner.instanceId) > 0;
+    const status = isRunning ? 'running' : runner.status;
+    return { ...telemetry.runners.get(runner.runnerId), ...viewRunner({ ...runner, status }) };
+  };
+  const tasks = [...state.finishedTasks, ...tasksIn(state)];
   return toWire({
     index: state.index,
     term: state.term,
     masterNodeId: state.masterNodeId,
     nodeId,
-    nodes: mapValues(state.nodes, (node) => ({
-      ...node,
-      incarnation: 1,
-      ...telemetry.nodes.get(node.nodeId),
-    })),
-    links: [],
+    nodes: mapValues(state.nodes, nodeView),
+    links: telemetry.links,
     instances: mapValues(state.instances, instanceView),
     runners: mapValues(state.runners, runnerView),
     metaInstances: new Map(),
-    tasks: mapValues(state.tasks, (task) => ({ ...task, createdAt: new Date(task.createdAt).toISOString() })),
+    tasks: new Map(tasks.map((task) => [task.taskId, viewTask(task)])),
   }) as Record<string, unknown>;
+}
+
+/** How often a runner's node has reported is nobody's business outside. */
+function viewRunner<Runner extends RunnerFact>({
+  incarnation,
+  sequence,
+  error,
+  restartAt,
+  ...runner
+}: Runner) {
+  return {
+    ...runner,
+    restartAt: restartAt === null ? null : new Date(restartAt).toISOString(),
+    ...(error === null ? {} : { error }),
+  };
+}
+
+function viewTask({ apiIncarnation, createdAt, ...task }: TaskRecord) {
+  return { ...task, createdAt: new Date(createdAt).toISOString() };
 }
 
 /** An event as the API shows it, in snake_case but for the name of its kind. */
 export function viewEvent(event: ControlEvent): Record<string, unknown> {
-  return toWire(event) as Record<string, unknown>;
+  switch (event.kind) {
+    case 'RunnerStatusChanged':
+      return toWire({ ...event, runner: viewRunner(event.runner) }) as Record<string, unknown>;
+    case 'TaskAssigned':
+      return toWire({ ...event, task: viewTask(event.task) }) as Record<string, unknown>;
+    default:
+      return toWire(event) as Record<string, unknown>;
+  }
 }
 
 function mapValues<Key, Value, Result>(

@@ -71,7 +71,7 @@ export function eventsFor(state: ClusterState, facts: Facts): ControlEvent[] {
     events.push({ kind: 'NodeJoined', node });
   }
   for (const instanceId of facts.deletedInstances) {
-    if (state.instances.has(instanceId)) events.push({ kind: 'InstanceDeleted', instanceId });
+    if (!state.deletedInstances.includes(instanceId)) events.push({ kind: 'InstanceDeleted', instanceId });
   }
   const adopted = new Set<RunnerId>();
   for (const instance of facts.instances) {
