@@ -3,17 +3,35 @@
  * cancel route or by a deadline. At the end nothing may hang, every KV cell outside the prefix cache is free, and
  * memory is flat.
  *
- *   node dist/bench/soak/run.js [requests = 10000] [concurrency = 24] [least minutes = 0]
+ *   node dist/bench/soak/run.js [--requests 10000] [--concurrency 24] [--minutes 0] [--shape NAME] [--busy]
  *
- * With minutes it goes on until both are reached, which shows that full load is never mistaken for a freeze.
+ * With minutes it goes on until both are reached, which shows that full load is never mistaken for a freeze; with
+ * `--busy` a second process spins beside it all the time. With `--shape` it serves a model of a real one's shape with
+ * random weights (q4_0), a tenth of whose prompts have thousands of tokens.
  */
+import { spawn } from 'node:child_process';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { NodeProcess } from '../../test/support/nodeProcess.js';
+import { randomModel, type ShapeName } from '../engine/randomModel.js';
 
-const MODEL = 'shoal-guide';
-const REQUESTS = Number(process.argv[2] ?? 10_000);
-const CONCURRENCY = Number(process.argv[3] ?? 24);
-const LEAST_MS = Number(process.argv[4] ?? 0) * 60_000;
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '10000' },
+    concurrency: { type: 'string', default: '24' },
+    minutes: { type: 'string', default: '0' },
+    shape: { type: 'string' },
+    busy: { type: 'boolean', default: false },
+  },
+});
+const REQUESTS = Number(values.requests);
+const CONCURRENCY = Number(values.concurrency);
+const LEAST_MS = Number(values.minutes) * 60_000;
+const MODEL_PATH = values.shape === undefined ? null : randomModel(values.shape as ShapeName, 'q4_0');
+const MODEL = MODEL_PATH === null ? 'shoal-guide' : basename(MODEL_PATH, '.gguf');
+/** A random model's tokens are bytes: these are some 3,000 of them, of a context of 4,096. */
+const LONG_PROMPT_WORDS = MODEL_PATH === null ? 400 : 600;
 const REQUEST_LIMIT_MS = 120_000;
 const SAMPLES = 10;
 
@@ -38,7 +56,10 @@ const between = (least: number, most: number): number => least + Math.floor(rand
 const WORDS = 'fox boat shoal node model runner token story river stone bird cloud lamp door'.split(' ');
 
 function body(): Record<string, unknown> {
-  const words = Array.from({ length: between(1, random() < 0.1 ? 400 : 40) }, () => WORDS[between(0, 13)]);
+  const words = Array.from(
+    { length: between(1, random() < 0.1 ? LONG_PROMPT_WORDS : 40) },
+    () => WORDS[between(0, 13)],
+  );
   return {
     model: MODEL,
     messages: [{ role: 'user', content: words.join(' ') }],
@@ -99,7 +120,8 @@ function judge(status: number, text: string, streamed: boolean): Fate {
   return 'refused';
 }
 
-const node = await NodeProcess.start('--serve', MODEL);
+const busy = values.busy ? spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }) : null;
+const node = await NodeProcess.start('--serve', MODEL_PATH ?? MODEL);
 await node.ready();
 const samples: string[] = [];
 let started = 0;
@@ -146,4 +168,5 @@ console.log(
 );
 for (const line of unexpected.slice(0, 10)) console.log(`UNEXPECTED ${line}`);
 await node.stop();
+busy?.kill('SIGKILL');
 process.exit(unexpected.length === 0 && stillRunning === 0 && leaked === 0 && runner?.restarts === 0 ? 0 : 1);
