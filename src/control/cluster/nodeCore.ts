@@ -95,7 +95,7 @@ export class NodeCore {
     this.#outputs = [];
     this.#noticePause(now);
     this.#dispatch(input, instant);
-    if (this.#reign !== null) this.#replicate(this.#reign, now);
+    if (this.#reign !== null) this.#replicate(this.#reign, instant);
     if (this.#isPulseUrgent) this.#pulse(now);
     return this.#outputs;
   }
@@ -418,11 +418,10 @@ export class NodeCore {
     this.#outputs.push({ kind: 'StoreSnapshot', snapshot: this.#log.snapshot() });
   }
 
-  #replicate(reign: Reign, now: number): void {
+  #replicate(reign: Reign, instant: Instant): void {
+    const now = instant.monotonicMs;
     for (const [nodeId, message] of reign.news(this.#log)) this.#send(nodeId, message, now);
-    for (const { from, key, answer } of reign.takeSettled(now)) {
-      this.#send(from, { kind: 'Answer', key, answer }, now);
-    }
+    for (const { from, key, answer } of reign.takeSettled(now)) this.#answer(from, key, answer, instant);
   }
 
   #decide(from: NodeId, key: string, command: ClusterCommand, instant: Instant): void {
@@ -431,7 +430,7 @@ export class NodeCore {
     if (reign === null || reign.isWaiting(key)) return;
     const decision = decide(this.state, command, instant.wallMs);
     if ('fault' in decision) {
-      this.#answer(from, key, command, decision, instant);
+      this.#answer(from, key, decision, instant);
       return;
     }
     this.#append(decision.events);
@@ -440,7 +439,7 @@ export class NodeCore {
       reign.wait({ from, key, answer: decision.answer, index }, now);
       this.#outputs.push({ kind: 'Flush', index });
     } else {
-      this.#answer(from, key, command, decision.answer, instant);
+      this.#answer(from, key, decision.answer, instant);
     }
   }
 
@@ -448,16 +447,16 @@ export class NodeCore {
   #answer(
     to: NodeId,
     key: string,
-    command: ClusterCommand,
     answer: CommandAnswer | { readonly fault: Fault },
     instant: Instant,
   ): void {
     const now = instant.monotonicMs;
     if (to === this.#self) {
-      if (this.#pending.take(key) !== null) this.#commandEnded(key, command, answer, instant);
+      const pending = this.#pending.take(key);
+      if (pending !== null) this.#commandEnded(key, pending.command, answer, instant);
       return;
     }
-    if (this.#reign !== null) this.#replicate(this.#reign, now);
+    if (this.#reign !== null) this.#replicate(this.#reign, instant);
     this.#send(to, { kind: 'Answer', key, answer }, now);
   }
 
