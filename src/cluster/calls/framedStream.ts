@@ -43,6 +43,8 @@ export class FramedStream {
     stream.on('error', (error) => this.#broken(error.message));
     if (stream.closed) process.nextTick(() => this.#closed());
     else stream.once('close', () => this.#closed());
+    // Whoever opened it may have paused it until somebody listens.
+    stream.resume();
   }
 
   /** Bytes that wait to be taken by the connection. */
