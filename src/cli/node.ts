@@ -1,204 +1,231 @@
 /** The composition root: makes the parts of a node, wires them, and ends them in order. */
-import { randomUUID } from 'node:crypto';
+import { availableParallelism, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { isLoopback } from '../api/http/access.js';
-import type { NodeView } from '../api/ports.js';
 import { createApiServer } from '../api/server.js';
-import { type AppliedEvent, ControlPlane } from '../cluster/controlPlane.js';
-import { lockHome } from '../cluster/homeLock.js';
-import { loadIdentity } from '../cluster/identity.js';
-import { makeHome } from '../cluster/privateFiles.js';
+import { Calls } from '../cluster/calls/calls.js';
+import { CancelCalls } from '../cluster/calls/cancelCalls.js';
+import type { ClusterNode } from '../cluster/clusterNode.js';
+import { GenerationServer } from '../cluster/generations/generationServer.js';
+import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
+import { RequestRouter } from '../cluster/generations/requestRouter.js';
+import { type Register, Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
-import { runnersOf } from '../control/instances.js';
-import type { InstanceRecord } from '../control/state.js';
-import { type Telemetry, viewEvent, viewState } from '../control/view.js';
 import { ModelCatalogue } from '../models/catalogue.js';
 import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError } from '../shared/errors.js';
-import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
+import type { ModelId, NodeId } from '../shared/ids.js';
+import { TIMES } from '../shared/limits.js';
 import { createLog } from '../telemetry/log.js';
 import { Metrics, type NodeLoad } from '../telemetry/metrics.js';
-import { type Fit, fitModel } from '../worker/fitModel.js';
 import { Leftovers } from '../worker/leftovers.js';
 import { type LocalModel, Worker } from '../worker/worker.js';
+import { Closers } from './closers.js';
+import { type ClusterParts, meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
+import { Failpoints } from './failpoints.js';
+import { logCluster } from './logCluster.js';
+import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
+import { createNodeView } from './nodeView.js';
+import { createInstances, fitServedModels, type ServedModel } from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
-
-interface ModelProgress {
-  readonly modelId: ModelId;
-  readonly fraction: number;
-  readonly phase: string;
-}
+const CREATE_RETRY_MS = 1_000;
 
 export interface RunningNode {
   readonly nodeId: NodeId;
-  readonly apiUrl: string;
+  /** Null with `--no-api`. */
+  readonly apiUrl: string | null;
+  /** `HOST:PORT` where peers reach this node. */
+  readonly peerAddress: string;
   readonly served: readonly ModelId[];
   /** How far each served model is. */
   progress(): ModelProgress[];
-  /** Lets running requests end for a while, then ends runners and API. */
+  /** Names of the other nodes that are linked. */
+  peers(): string[];
+  /** Lets running requests end for a while, then ends runners, API and links. */
   stop(): Promise<void>;
 }
 
-/** @throws {ShoalError} when a model cannot be served, the port is taken, or the home cannot be used */
+/** @throws {ShoalError} when a model cannot be served, a port is taken, or the home cannot be used */
 export async function startNode(options: UpOptions): Promise<RunningNode> {
   requireKeyBeyondLoopback(options);
-  makeHome(options.home);
-  const unlockHome = await lockHome(options.home);
-  const { nodeId } = loadIdentity(options.home);
+  const closers = new Closers();
+  try {
+    return await compose(options, closers);
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+}
+
+async function compose(options: UpOptions, closers: Closers): Promise<RunningNode> {
   const log = createLog({ level: options.logLevel, json: options.logJson });
+  const parts = await openCluster(options, log, closers);
+  const { cluster, links, node } = parts;
+  const { nodeId } = node;
   const leftovers = new Leftovers(options.home, (error) => {
     log.error({ err: error }, 'the record of runners cannot be written');
   });
   for (const pid of await leftovers.end()) log.warn({ pid }, 'ended a runner of an earlier life');
   const catalogue = new ModelCatalogue({ directories: options.models });
-  const instances = await placeModels(catalogue, nodeId, options);
-  const models = new Map(
-    instances.map(({ instance, path, threads }) => [instance.modelId, { path, threads }]),
-  );
+  const memory = options.memory ?? readNodeMemory().availableBytes;
+  const served = await fitServedModels(catalogue, { state: cluster.state, nodeId }, options, memory);
 
-  const controlPlane = new ControlPlane(Date.now);
   const worker = new Worker(
     {
-      controlPlane,
+      cluster,
       leftovers,
-      model: (modelId) => models.get(modelId) ?? { path: modelId, threads: 1 },
+      model: findModel(catalogue, served, options),
       onOutputLine: (runnerId, line) => log.debug({ runner_id: runnerId, line }, 'runner output'),
       onFailure: (runnerId, failure) => {
         metrics.runnerFailed(failure.code, failure.signal ?? `exit ${failure.exitCode ?? 'unknown'}`);
         log.error({ runner_id: runnerId, ...failure }, 'runner failed');
       },
     },
-    {
-      nodeId,
-      runnerEntry: RUNNER_ENTRY,
-      gpuLayers: options.gpuLayers,
-      allowFailpoints: options.failpoints,
-    },
+    { nodeId, runnerEntry: RUNNER_ENTRY, gpuLayers: options.gpuLayers, allowFailpoints: options.failpoints },
   );
   const metrics = new Metrics({ load: () => totalLoad(worker) });
+  const calls = new Calls({
+    links,
+    onBug: (call, error) => log.error({ err: error, call }, 'a call of another node failed'),
+  });
+  const remote = new RemoteGenerations({ links });
+  const server = new GenerationServer(
+    { links, generate: (runnerId, request) => worker.generate(runnerId, request) },
+    { allowFailpoints: options.failpoints },
+  );
+  const router = new RequestRouter(
+    { generate: (runnerId, request) => worker.generate(runnerId, request), remote, server },
+    { nodeId },
+  );
   const requests = new Requests({
-    controlPlane,
-    openStream: (runnerId, request) => worker.generate(runnerId, request),
+    cluster,
+    openStream: (to, runnerId, request) => router.openStream(to, runnerId, request),
     onEnded: (_, end) => {
       if (end.kind === 'finished') metrics.generationFinished(end.stats);
     },
   });
-  const view: NodeView = {
-    nodeId,
-    state: () => viewState(controlPlane.state, telemetry(worker, nodeId), nodeId),
-    followEvents: (since, listener) => {
-      const tell = (applied: AppliedEvent) =>
-        listener({ index: applied.index, event: viewEvent(applied.event) });
-      const missed = since === null ? [] : controlPlane.eventsSince(since);
-      if (missed === null) listener({ index: controlPlane.state.index, state: view.state() });
-      else for (const applied of missed) tell(applied);
-      return controlPlane.listen((event, { index }) => tell({ index, event }));
-    },
-    notReadyReason: () => null,
+  const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
+  const readRegister = () => register(parts, worker, apiUrl ?? '');
+  const registers = new Registers({ links, cluster, read: readRegister, now: Date.now });
+  const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
+  if (options.failpoints) failpoints.serve();
+  const view = createNodeView(nodeId, {
+    cluster,
+    registers,
+    readRegister,
     models: async () => {
       const offeredBytes = options.memory ?? readNodeMemory().totalBytes;
       return (await catalogue.list()).map((listing) => refuseTooLarge(listing, offeredBytes));
     },
     metrics: () => metrics.text(),
-  };
-  const app = createApiServer(
-    {
-      generations: requests,
-      observer: metrics,
-      log,
-      view,
-      ...(options.failpoints ? { failpoints: worker } : {}),
-    },
-    { host: options.apiHost, apiKeys: options.apiKey, allowedOrigins: options.allowOrigin },
-  );
-  const apiUrl = await listen(app, options);
-  metrics.start();
-  logControlEvents(controlPlane, log, metrics);
-  controlPlane.publish({ kind: 'MasterElected', nodeId, term: 1 });
-  controlPlane.publish({
-    kind: 'NodeJoined',
-    node: { nodeId, name: options.name, status: 'alive', addresses: [] },
   });
-  worker.start();
-  for (const { instance } of instances) controlPlane.publish({ kind: 'InstanceCreated', instance });
+  cluster.listen({
+    peerJudged: (peerId, status) => {
+      const message = `node ${cluster.state.nodes.get(peerId)?.name ?? peerId} (${peerId}) is gone`;
+      if (status === 'dead') router.nodeLost(peerId, { code: 'node_lost', message });
+    },
+  });
+  let apiUrl: string | null = null;
+  let app: FastifyInstance | null = null;
+  if (options.api) {
+    app = createApiServer(
+      {
+        generations: {
+          generate: (request, signal) => requests.generate(request, signal),
+          cancel: (commandId) => cancels.cancel(commandId),
+        },
+        commands: {
+          forgetNode: async (id) => void (await cluster.command({ kind: 'ForgetNode', nodeId: id })),
+          deleteInstance: async (instanceId) =>
+            void (await cluster.command({ kind: 'DeleteInstance', instanceId })),
+        },
+        observer: metrics,
+        log,
+        view,
+        ...(options.failpoints ? { failpoints } : {}),
+      },
+      { host: options.apiHost, apiKeys: options.apiKey, allowedOrigins: options.allowOrigin },
+    );
+    apiUrl = await listen(app, options);
+    closers.add(() => app?.close());
+  }
+  metrics.start();
+  closers.add(() => metrics.close());
+  logCluster(cluster, log, metrics);
+  meetOthers(parts, options.home);
+  cluster.start();
+  registers.start();
+  closers.add(() => registers.close());
+  if (options.worker) worker.start();
+  for (const address of options.peer) links.dial(address, { keep: true });
+  const stopping = new AbortController();
+  void serve(cluster, nodeId, served, stopping.signal, log);
 
   return {
     nodeId,
     apiUrl,
-    served: instances.map(({ instance }) => instance.modelId),
-    progress: () => progress(controlPlane, worker),
+    peerAddress: node.addresses[0] ?? '',
+    served: served.map(({ modelId }) => modelId),
+    progress: () => modelProgress(cluster.state, worker, nodeId),
+    peers: () => [...links.peers.values()].map(({ name }) => name),
     stop: async () => {
-      await app.close();
+      stopping.abort();
+      await Promise.all([app?.close(), server.drain(TIMES.drainMs)]);
+      cluster.leave();
       await worker.stop();
-      metrics.close();
-      unlockHome();
+      await closers.close();
     },
   };
 }
 
+/** Where a model of an instance is on this machine, and how it is computed. */
+function findModel(
+  catalogue: ModelCatalogue,
+  served: readonly ServedModel[],
+  { threads }: UpOptions,
+): (modelId: ModelId) => Promise<LocalModel> {
+  return async (modelId) => {
+    // A model that was given by its path is in no folder of the catalogue.
+    const model = served.find((entry) => entry.modelId === modelId) ?? (await catalogue.resolve(modelId));
+    return { path: model.path, threads: threads ?? computeThreads(model.card.weightsBytes) };
+  };
+}
+
+/** Has the instances created as soon as there is a master, however often that takes. */
+async function serve(
+  cluster: ClusterNode,
+  nodeId: NodeId,
+  served: readonly ServedModel[],
+  signal: AbortSignal,
+  log: Logger,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await cluster.untilUpToDate(signal);
+      return await createInstances(cluster, nodeId, served);
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn({ err: error }, 'the models of --serve could not be created; trying again');
+      await sleep(CREATE_RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
 /** A key travels with every request, so that an open port does not mean an open model. */
-function requireKeyBeyondLoopback({ apiHost, apiKey, insecure }: UpOptions): void {
-  if (isLoopback(apiHost) || apiKey.length > 0 || insecure) return;
+function requireKeyBeyondLoopback({ api, apiHost, apiKey, insecure }: UpOptions): void {
+  if (!api || isLoopback(apiHost) || apiKey.length > 0 || insecure) return;
   throw new ShoalError(
     'invalid_request',
     `--api-host ${apiHost} can be reached by others: add --api-key KEY, or --insecure if everybody may use it`,
     { param: 'api-host' },
   );
-}
-
-interface PlacedModel extends LocalModel {
-  readonly instance: InstanceRecord;
-}
-
-/** Finds each model and fits it into what the ones before it have left of the memory. */
-async function placeModels(
-  catalogue: ModelCatalogue,
-  nodeId: NodeId,
-  options: UpOptions,
-): Promise<PlacedModel[]> {
-  let availableBytes = options.memory ?? readNodeMemory().availableBytes;
-  const placed: PlacedModel[] = [];
-  for (const name of options.serve) {
-    const { modelId, path, card } = await catalogue.resolve(name);
-    if (placed.some(({ instance }) => instance.modelId === modelId)) continue;
-    const fit = fitModel(card, availableBytes, {
-      contextTokens: options.context,
-      sequences: options.sequences,
-    });
-    availableBytes -= fit.memory.totalBytes;
-    const threads = options.threads ?? computeThreads(fit.memory.weightsBytes);
-    placed.push({ path, threads, instance: newInstance(nodeId, modelId, card.layers, fit) });
-  }
-  return placed;
-}
-
-function newInstance(nodeId: NodeId, modelId: ModelId, layers: number, fit: Fit): InstanceRecord {
-  const shard = {
-    rank: 0,
-    worldSize: 1,
-    nodeId,
-    runnerId: randomUUID() as RunnerId,
-    startLayer: 0,
-    endLayer: layers,
-    memoryBytes: fit.memory.totalBytes,
-  };
-  return {
-    instanceId: randomUUID() as InstanceId,
-    metaInstanceId: null,
-    modelId,
-    sharding: 'Pipeline',
-    transport: 'Ring',
-    contextLength: fit.contextTokens,
-    maxSequences: fit.sequences,
-    cacheCells: fit.cacheCells,
-    shards: [shard],
-  };
 }
 
 async function listen(app: FastifyInstance, { apiHost, apiPort }: UpOptions): Promise<string> {
@@ -214,33 +241,29 @@ async function listen(app: FastifyInstance, { apiHost, apiPort }: UpOptions): Pr
   }
 }
 
-function logControlEvents(controlPlane: ControlPlane, log: Logger, metrics: Metrics): void {
-  controlPlane.listen((event) => {
-    if (event.kind === 'RunnerStatusChanged') {
-      const { runnerId, status, pid, restarts } = event;
-      if (status === 'spawned' && restarts > 0) metrics.runnerRestarted();
-      log.info({ runner_id: runnerId, status, pid, restarts }, 'runner status');
-    } else if (event.kind === 'InstanceCreated') {
-      const { instanceId, modelId, contextLength, maxSequences, cacheCells } = event.instance;
-      const size = { context_length: contextLength, max_sequences: maxSequences, cache_cells: cacheCells };
-      log.info({ instance_id: instanceId, model_id: modelId, ...size }, 'instance created');
-    }
-  });
-}
-
-function telemetry(worker: Worker, nodeId: NodeId): Telemetry {
+/** What this node tells the others of itself every so often. */
+function register({ links }: ClusterParts, worker: Worker, apiUrl: string): Register {
   const { totalBytes, availableBytes } = readNodeMemory();
   return {
-    nodes: new Map([
-      [nodeId, { memory: { totalBytes, availableBytes }, lastSeen: new Date().toISOString() }],
-    ]),
-    runners: new Map(
+    memory: { totalBytes, availableBytes: roundTo(availableBytes, MEMORY_STEP_BYTES) },
+    cpu: { cores: availableParallelism(), loadAverage: roundTo(loadavg()[0] ?? 0, LOAD_STEP) },
+    apiUrl,
+    links: [...links.peers.values()].map(({ nodeId, roundTripUs }) => ({ to: nodeId, rttUs: roundTripUs })),
+    runners: Object.fromEntries(
       [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [
         runnerId,
         { progress, model, load },
       ]),
     ),
   };
+}
+
+/** Values that always flicker would make every register news. */
+const MEMORY_STEP_BYTES = 64 * 1024 * 1024;
+const LOAD_STEP = 0.1;
+
+function roundTo(value: number, step: number): number {
+  return Math.round(value / step) * step;
 }
 
 function totalLoad(worker: Worker): NodeLoad {
@@ -252,14 +275,4 @@ function totalLoad(worker: Worker): NodeLoad {
     heartbeatAgeMs = Math.max(heartbeatAgeMs, performance.now() - heartbeatAtMs);
   }
   return { ...total, heartbeatAgeMs };
-}
-
-function progress(controlPlane: ControlPlane, worker: Worker): ModelProgress[] {
-  const facts = worker.telemetry();
-  return [...controlPlane.state.instances.values()].map((instance) => {
-    const [runner] = runnersOf(controlPlane.state, instance);
-    const phase = runner?.error != null && runner.status === 'failed' ? runner.error.message : runner?.status;
-    const fraction = runner?.status === 'ready' ? 1 : (runner && facts.get(runner.runnerId)?.progress) || 0;
-    return { modelId: instance.modelId, fraction, phase: phase ?? 'starting' };
-  });
 }

@@ -3,6 +3,7 @@
  * and carries its outputs out in their order. One node, one core, one queue: nothing overtakes.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterCommand, CommandAnswer } from '../control/cluster/commands.js';
 import { ControlLog } from '../control/cluster/controlLog.js';
 import type { Entry, Role } from '../control/cluster/messages.js';
@@ -15,7 +16,7 @@ import type { ClusterState, NodeFact, NodeStatus } from '../control/state.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
 import type { CommandId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
-import type { PeerLinks } from './link/contract.js';
+import type { LinkedPeer, PeerLinks } from './link/contract.js';
 import { parsePeerMessage } from './peerMessages.js';
 import type { ControlStore } from './store/contract.js';
 
@@ -38,6 +39,7 @@ export interface ClusterListener {
   replaced?(state: ClusterState): void;
   roleChanged?(role: Role, epoch: Epoch | null, why: string): void;
   peerJudged?(nodeId: NodeId, status: NodeStatus): void;
+  peerLinked?(peer: LinkedPeer): void;
   /** A message of a peer that is not for the core. */
   received?(from: NodeId, message: unknown): void;
   /** A message of a peer that is not as it should be; it was dropped. */
@@ -68,6 +70,7 @@ export class ClusterNode {
   readonly #recent: AppliedEvent[] = [];
   readonly #outputs: NodeOutput[] = [];
   #isCarryingOut = false;
+  #isStopped = false;
   #ticker: NodeJS.Timeout | undefined;
 
   private constructor({ links, store }: ClusterNodeComponents, core: NodeCore) {
@@ -104,21 +107,30 @@ export class ClusterNode {
   /** Takes part from now on. */
   start(): void {
     this.#links.listen({
-      opened: ({ nodeId, incarnation }) => this.#handle({ kind: 'LinkOpened', peer: nodeId, incarnation }),
+      opened: (peer) => this.#linkOpened(peer),
       closed: ({ nodeId }) => this.#handle({ kind: 'LinkClosed', peer: nodeId }),
       received: (from, message) => this.#received(from, message),
     });
-    for (const { nodeId, incarnation } of this.#links.peers.values()) {
-      this.#handle({ kind: 'LinkOpened', peer: nodeId, incarnation });
-    }
+    for (const peer of this.#links.peers.values()) this.#linkOpened(peer);
     this.#handle({ kind: 'Tick' });
     this.#ticker = setInterval(() => this.#handle({ kind: 'Tick' }), TIMES.tickMs);
   }
 
   /** Tells the others that this node goes, and takes part no longer. */
   leave(): void {
-    clearInterval(this.#ticker);
     this.#handle({ kind: 'Leave' });
+    this.stop();
+  }
+
+  /** Takes part no longer, without a word. */
+  stop(): void {
+    clearInterval(this.#ticker);
+    this.#isStopped = true;
+  }
+
+  /** Rejects with the reason of the signal. */
+  async untilUpToDate(signal: AbortSignal): Promise<void> {
+    while (!this.isUpToDate) await sleep(TIMES.tickMs, undefined, { signal });
   }
 
   /** Returns the function that ends it. */
@@ -138,7 +150,10 @@ export class ClusterNode {
    * Has the master carry out a command, whoever that is by then.
    * @throws {ShoalError} the master's refusal, or `not_ready` when none answered in time
    */
-  async command(command: ClusterCommand, timeoutMs: number = TIMES.commandDeadlineMs): Promise<CommandAnswer> {
+  async command(
+    command: ClusterCommand,
+    timeoutMs: number = TIMES.commandDeadlineMs,
+  ): Promise<CommandAnswer> {
     const key = randomUUID();
     const answer = await new Promise<CommandAnswer | { readonly fault: Fault }>((resolve) => {
       this.#commands.set(key, resolve);
@@ -149,7 +164,10 @@ export class ClusterNode {
   }
 
   openTask(
-    task: Pick<Extract<NodeInput, { kind: 'TaskArrived' }>, 'taskId' | 'commandId' | 'modelId' | 'deadlineMs'>,
+    task: Pick<
+      Extract<NodeInput, { kind: 'TaskArrived' }>,
+      'taskId' | 'commandId' | 'modelId' | 'deadlineMs'
+    >,
     listener: TaskListener,
   ): void {
     this.#tasks.set(task.taskId, listener);
@@ -183,6 +201,11 @@ export class ClusterNode {
     this.#handle({ kind: 'NodeChanged', node });
   }
 
+  #linkOpened(peer: LinkedPeer): void {
+    this.#handle({ kind: 'LinkOpened', peer: peer.nodeId, incarnation: peer.incarnation });
+    this.#tell((listener) => listener.peerLinked?.(peer));
+  }
+
   #received(from: NodeId, message: unknown): void {
     const parsed = parsePeerMessage(message);
     if (parsed === null) this.#tell((listener) => listener.received?.(from, message));
@@ -191,6 +214,7 @@ export class ClusterNode {
   }
 
   #handle(input: NodeInput): void {
+    if (this.#isStopped) return;
     const instant = { monotonicMs: performance.now(), wallMs: Date.now() };
     this.#outputs.push(...this.#core.handle(input, instant));
     if (!this.#isCarryingOut) void this.#carryOut();

@@ -37,3 +37,8 @@ export function parseFailpoint(text: string): Failpoint | null {
   const [name = '', arg] = text.split('=', 2);
   return Object.hasOwn(FAILPOINTS, name) ? { name: name as FailpointName, arg: arg ?? null } : null;
 }
+
+/** The text that `parseFailpoint` reads. */
+export function formatFailpoint({ name, arg }: Failpoint): string {
+  return arg === null ? name : `${name}=${arg}`;
+}

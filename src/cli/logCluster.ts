@@ -1,0 +1,35 @@
+/** What happens in the cluster, as log lines and counts. */
+import type { Logger } from 'pino';
+import type { ClusterNode } from '../cluster/clusterNode.js';
+import type { ControlEvent } from '../control/events.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+export function logCluster(cluster: ClusterNode, log: Logger, metrics: Metrics): void {
+  cluster.listen({
+    applied: ({ event }) => logEvent(event, log, metrics),
+    roleChanged: (role, epoch, why) =>
+      log.info({ role, term: epoch?.term, master: epoch?.nodeId, why }, 'role'),
+    peerJudged: (nodeId, status) => {
+      log[status === 'alive' ? 'info' : 'warn']({ node_id: nodeId, status }, 'node judged');
+    },
+    peerLinked: ({ nodeId, name, address }) =>
+      log.info({ node_id: nodeId, name, address }, 'linked to a node'),
+    misunderstood: (nodeId, problem) => {
+      log.warn({ node_id: nodeId, problem }, 'a message of a node is not as it should be');
+    },
+  });
+}
+
+function logEvent(event: ControlEvent, log: Logger, metrics: Metrics): void {
+  if (event.kind === 'RunnerStatusChanged') {
+    const { runnerId, status, pid, restarts } = event.runner;
+    if (status === 'spawned' && restarts > 0) metrics.runnerRestarted();
+    log.info({ runner_id: runnerId, status, pid, restarts }, 'runner status');
+  } else if (event.kind === 'InstanceCreated') {
+    const { instanceId, modelId, contextLength, maxSequences, cacheCells } = event.instance;
+    const size = { context_length: contextLength, max_sequences: maxSequences, cache_cells: cacheCells };
+    log.info({ instance_id: instanceId, model_id: modelId, ...size }, 'instance created');
+  } else if (event.kind === 'InstanceDeleted') {
+    log.info({ instance_id: event.instanceId }, 'instance deleted');
+  }
+}

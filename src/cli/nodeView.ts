@@ -1,0 +1,92 @@
+/** What the API shows of this node and its cluster: the replicated state with everybody's newest measured values. */
+import type { NodeView } from '../api/ports.js';
+import type { AppliedEvent, ClusterNode } from '../cluster/clusterNode.js';
+import type { Register, Registers } from '../cluster/registers.js';
+import { type LinkView, type Telemetry, viewEvent, viewState } from '../control/view.js';
+import type { ModelListing } from '../models/listing.js';
+import type { ModelId, NodeId } from '../shared/ids.js';
+
+export interface NodeViewComponents {
+  readonly cluster: ClusterNode;
+  readonly registers: Registers;
+  /** Looks at this machine. */
+  readonly readRegister: () => Register;
+  /** Models on this machine. */
+  readonly models: () => Promise<readonly ModelListing[]>;
+  /** Metrics in the Prometheus text format. */
+  readonly metrics: () => Promise<string>;
+}
+
+export function createNodeView(nodeId: NodeId, components: NodeViewComponents): NodeView {
+  const { cluster } = components;
+  const state = () => viewState(cluster.state, readTelemetry(nodeId, components), nodeId);
+  return {
+    nodeId,
+    state,
+    followEvents: (since, listener) => {
+      const tell = (applied: AppliedEvent) =>
+        listener({ index: applied.index, event: viewEvent(applied.event) });
+      const tellAll = () => listener({ index: cluster.state.index, state: state() });
+      const missed = since === null ? [] : cluster.eventsSince(since);
+      if (missed === null) tellAll();
+      else for (const applied of missed) tell(applied);
+      return cluster.listen({ applied: tell, replaced: tellAll });
+    },
+    notReadyReason: () =>
+      cluster.isUpToDate
+        ? null
+        : `it is ${cluster.role} and has not the state of a master of its cluster yet`,
+    models: async () => withModelsElsewhere(await components.models(), cluster),
+    metrics: components.metrics,
+  };
+}
+
+function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeViewComponents): Telemetry {
+  const nodes = new Map<NodeId, Readonly<Record<string, unknown>>>();
+  const runners = new Map<string, Readonly<Record<string, unknown>>>();
+  const links: LinkView[] = [];
+  const now = Date.now();
+  for (const nodeId of cluster.state.nodes.keys()) {
+    const heard = nodeId === self ? { register: readRegister(), at: now } : registers.of(nodeId);
+    if (heard === null) continue;
+    const { memory, cpu, apiUrl } = heard.register;
+    nodes.set(nodeId, { memory, cpu, apiUrl, backends: ['cpu'], lastSeen: new Date(heard.at).toISOString() });
+    for (const [runnerId, facts] of Object.entries(heard.register.runners)) runners.set(runnerId, facts);
+    for (const { to, rttUs } of heard.register.links) {
+      links.push({ from: nodeId, to, interfaceKind: null, rttUs, bandwidthBytesPerS: null, rdma: false });
+    }
+  }
+  return { nodes, runners, links };
+}
+
+/** A model that another node serves can be called here as well, whether or not its file is here. */
+function withModelsElsewhere(
+  local: readonly ModelListing[],
+  { state }: ClusterNode,
+): readonly ModelListing[] {
+  const known = new Set<ModelId>(local.map(({ modelId }) => modelId));
+  const served = new Set([...state.instances.values()].map(({ modelId }) => modelId));
+  const elsewhere = [...served].filter((modelId) => !known.has(modelId));
+  const usable = local.map((listing) =>
+    listing.refusal !== null && served.has(listing.modelId) ? { ...listing, refusal: null } : listing,
+  );
+  return [...usable, ...elsewhere.map(listingElsewhere)];
+}
+
+function listingElsewhere(modelId: ModelId): ModelListing {
+  return {
+    modelId,
+    path: '',
+    embedded: false,
+    fileBytes: 0,
+    architecture: null,
+    quantisation: null,
+    parameters: null,
+    layers: null,
+    contextTokens: null,
+    memory: null,
+    license: null,
+    refusal: null,
+    created: 0,
+  };
+}

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClusterState } from '../control/state.js';
+import { instanceRecord, MODEL } from '../control/testing.js';
+import type { CommandId, InstanceId, NodeId, TaskId } from '../shared/ids.js';
+import { MemoryNetwork } from './link/testing/memoryLinks.js';
+import { NodeKey } from './nodeKey.js';
+import { startTestNode, type TestNode } from './testing.js';
+
+const BOUND_MS = 15_000;
+
+/** Waits until it holds; the bound is the test's failure, not its speed. */
+async function until(holds: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + BOUND_MS;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `not within ${BOUND_MS} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const master = ({ cluster }: TestNode) => cluster.state.masterNodeId;
+const statusOf = (state: ClusterState, nodeId: NodeId) => state.nodes.get(nodeId)?.status;
+
+async function startCluster(count: number) {
+  const network = new MemoryNetwork();
+  const nodes: TestNode[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const node = await startTestNode(network);
+    for (const other of nodes) node.links.dial(other.links.address);
+    nodes.push(node);
+  }
+  await agreed(nodes);
+  return { network, nodes };
+}
+
+/** All are up to date under one master, and everybody is alive in everybody's state. */
+function agreed(nodes: readonly TestNode[]): Promise<void> {
+  return until(() => {
+    const [first] = nodes as [TestNode];
+    return nodes.every(
+      (node) =>
+        node.cluster.isUpToDate &&
+        master(node) === master(first) &&
+        nodes.every(({ nodeId }) => statusOf(node.cluster.state, nodeId) === 'alive'),
+    );
+  }, 'one master, everybody alive');
+}
+
+const instanceOn = ({ nodeId }: TestNode, id: string) => ({
+  ...instanceRecord(id),
+  shards: instanceRecord(id).shards.map((shard) => ({ ...shard, nodeId })),
+});
+
+test('R57: nodes agree on a master and a state; a command of any node is in all', async (t) => {
+  const { nodes } = await startCluster(3);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  for (const [index, node] of nodes.entries()) {
+    await node.cluster.command({ kind: 'CreateInstance', instance: instanceOn(node, `i${index}`) });
+  }
+  await until(() => nodes.every(({ cluster }) => cluster.state.instances.size === 3), 'all instances');
+  const [first, ...others] = nodes as [TestNode, ...TestNode[]];
+  for (const { cluster } of others) assert.deepEqual(cluster.state, first.cluster.state);
+});
+
+test('R56, R57: when the master dies another takes over with the state, and the dead node is known', async (t) => {
+  const { nodes } = await startCluster(3);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const dying = nodes.find((node) => master(node) === node.nodeId) as TestNode;
+  const left = nodes.filter((node) => node !== dying);
+  await (left[0] as TestNode).cluster.command({
+    kind: 'CreateInstance',
+    instance: instanceOn(left[1] as TestNode, 'kept'),
+  });
+  await dying.kill();
+  await until(
+    () => left.every(({ cluster }) => statusOf(cluster.state, dying.nodeId) === 'dead'),
+    'the dead node is known',
+  );
+  assert.equal(new Set(left.map(master)).size, 1);
+  for (const { cluster } of left) assert.ok(cluster.state.instances.has('kept' as InstanceId));
+});
+
+test('R1: a request of a node that is not master is placed, and its end reaches the state of all', async (t) => {
+  const { nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const asking = nodes.find((node) => master(node) !== node.nodeId) as TestNode;
+  const serving = nodes.find((node) => node !== asking) as TestNode;
+  await asking.cluster.command({ kind: 'CreateInstance', instance: instanceOn(serving, 'a') });
+  const taskId = 'task' as TaskId;
+  const placedOn = await new Promise<NodeId>((resolve, reject) => {
+    asking.cluster.openTask(
+      { taskId, commandId: 'command' as CommandId, modelId: MODEL, deadlineMs: 60_000 },
+      { placed: resolve, ended: reject },
+    );
+  });
+  assert.equal(placedOn, serving.nodeId);
+  await until(() => serving.cluster.state.tasks.size === 1, 'the task is in the state');
+  asking.cluster.taskStreamEnded(taskId, 'complete');
+  await until(() => serving.cluster.state.tasks.size === 0, 'the task has ended in the state');
+  assert.equal(serving.cluster.state.finishedTasks.at(-1)?.status, 'complete');
+});
+
+test('R35: a node that comes back has its log again, also when nobody else is left', async (t) => {
+  const network = new MemoryNetwork();
+  const key = NodeKey.make();
+  const first = await startTestNode(network, { key });
+  await first.cluster.untilUpToDate(AbortSignal.timeout(BOUND_MS));
+  await first.cluster.command({ kind: 'CreateInstance', instance: instanceOn(first, 'kept') });
+  const { term } = first.cluster.state;
+  await first.kill();
+  const second = await startTestNode(network, { key, disk: first.disk, incarnation: 2 });
+  t.after(() => second.kill());
+  await second.cluster.untilUpToDate(AbortSignal.timeout(BOUND_MS));
+  assert.ok(second.cluster.state.instances.has('kept' as InstanceId));
+  assert.ok(second.cluster.state.term > term, 'a term is claimed once');
+});
+
+test('R59: two sides of a cut cable each serve on, and are one again with what both decided', async (t) => {
+  const { network, nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [first, second] = nodes as [TestNode, TestNode];
+  network.cut(first.links, second.links);
+  await until(() => nodes.every((node) => master(node) === node.nodeId), 'each rules its side');
+  for (const node of nodes) {
+    const instance = instanceOn(node, `of-${node.nodeId}`);
+    await node.cluster.command({ kind: 'CreateInstance', instance });
+  }
+  network.heal(first.links, second.links);
+  await agreed(nodes);
+  await until(
+    () => nodes.every(({ cluster }) => cluster.state.instances.size === 2),
+    'both instances in both',
+  );
+});
+
+test('R55: a message that is not as it should be is dropped and told of, and harms nothing', async (t) => {
+  const { nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [first, second] = nodes as [TestNode, TestNode];
+  const problems: string[] = [];
+  second.cluster.listen({ misunderstood: (_from, problem) => problems.push(problem) });
+  const position = { index: 1, epoch: { term: 1, nodeId: first.nodeId } };
+  const nonsense: unknown[] = [
+    { kind: 'Pulse' },
+    {
+      kind: 'Append',
+      epoch: position.epoch,
+      previous: position,
+      acknowledge: true,
+      entries: [{ index: 'one' }],
+    },
+    { kind: 'Install', epoch: position.epoch, snapshot: null },
+    { kind: 'Relay', from: first.nodeId, to: second.nodeId, message: { kind: 'Relay' } },
+  ];
+  for (const message of nonsense) first.links.send(second.nodeId, message);
+  await until(() => problems.length === nonsense.length, 'all are told of');
+  await second.cluster.command({ kind: 'CreateInstance', instance: instanceOn(first, 'after') });
+  await agreed(nodes);
+});
