@@ -90,7 +90,9 @@ export class SocketLinks implements Pick<PeerLinks, 'openStream' | 'serveStreams
       const prefix = Buffer.alloc(LENGTH_BYTES);
       prefix.writeUInt32LE(length);
       const [opening] = new FrameReader(HEAD_BYTES).push(Buffer.concat([prefix, body])) as [Opening];
-      this.#handlers.get(opening.kind)?.(opening.from, opening.head, socket);
+      const handler = this.#handlers.get(opening.kind);
+      if (handler === undefined) socket.destroy();
+      else handler(opening.from, opening.head, socket);
     };
     socket.on('readable', read);
   }

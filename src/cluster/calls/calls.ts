@@ -8,11 +8,10 @@ import { ShoalError } from '../../shared/errors.js';
 import type { NodeId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { PeerLinks, StreamHead } from '../link/contract.js';
-import { notUnderstood } from './fault.js';
+import { notUnderstood, tooManyStreams } from './fault.js';
 import { type CallBounds, type CallHandler, IncomingCall } from './incomingCall.js';
 import { OutgoingCall } from './outgoingCall.js';
-import { CALL_STREAM, type CallReply, readCallHead } from './protocol.js';
-import { refuseStream, tooManyStreams } from './refuse.js';
+import { CALL_STREAM, readCallHead } from './protocol.js';
 
 export interface CallsComponents {
   readonly links: Pick<PeerLinks, 'openStream' | 'serveStreams'>;
@@ -84,36 +83,25 @@ export class Calls {
     for (const [call, from] of this.#incoming) if (from === nodeId) call.cut(fault);
   }
 
+  /** @throws {ShoalError} which refuses the call */
   #receive(from: NodeId, sentHead: StreamHead, stream: Duplex): void {
     const head = readCallHead(sentHead);
-    const served = head === null ? undefined : this.#served.get(head.call);
-    if (head === null) {
-      refuseStream(stream, notUnderstood(from, 'its call is of another version'), reply);
-    } else if (served === undefined) {
-      refuseStream(
-        stream,
-        notUnderstood(from, `no call ${head.call.slice(0, LIMITS.pathSegmentCharacters)} is known here`),
-        reply,
-      );
-    } else if (this.#incoming.size >= LIMITS.servedCalls) {
-      refuseStream(stream, tooManyStreams(LIMITS.servedCalls), reply);
-    } else {
-      const call: IncomingCall = new IncomingCall(
-        from,
-        stream,
-        head,
-        {
-          handler: served.handler,
-          onBug: (error) => this.#components.onBug(head.call, error),
-          onEnded: () => this.#incoming.delete(call),
-        },
-        served.bounds,
-      );
-      this.#incoming.set(call, from);
+    if (head === null) throw ShoalError.fromFault(notUnderstood(from, 'its call is of another version'));
+    const served = this.#served.get(head.call);
+    if (served === undefined) throw ShoalError.fromFault(unknownCall(from, head.call));
+    if (this.#incoming.size >= LIMITS.servedCalls) {
+      throw ShoalError.fromFault(tooManyStreams(LIMITS.servedCalls));
     }
+    const listener = {
+      handler: served.handler,
+      onBug: (error: unknown) => this.#components.onBug(head.call, error),
+      onEnded: () => this.#incoming.delete(call),
+    };
+    const call: IncomingCall = new IncomingCall(from, stream, head, listener, served.bounds);
+    this.#incoming.set(call, from);
   }
 }
 
-function reply(fault: Fault): CallReply {
-  return { fault };
+function unknownCall(from: NodeId, call: string): Fault {
+  return notUnderstood(from, `no call ${call.slice(0, LIMITS.pathSegmentCharacters)} is known here`);
 }

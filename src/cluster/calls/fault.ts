@@ -1,7 +1,7 @@
 /** Faults that another node reports, checked: it may be of another version, or lie. */
 import { ERRORS, type ErrorCode, type Fault } from '../../shared/errors.js';
 import type { NodeId } from '../../shared/ids.js';
-import { LIMITS } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 
 /** The fault that `from` reported, bounded and safe to be written as JSON; `peer_protocol_error` when it is none. */
 export function readFault(reported: unknown, from: NodeId): Fault {
@@ -38,6 +38,15 @@ export function nodeLost(nodeId: NodeId, reason: string): Fault {
     code: 'node_lost',
     message: `the stream to node ${nodeId} broke: ${reason}`,
     details: { node_id: nodeId },
+  };
+}
+
+/** As many streams of other nodes are open here as are allowed. */
+export function tooManyStreams(limit: number): Fault {
+  return {
+    code: 'queue_full',
+    message: `this node works on ${limit} of these for other nodes already`,
+    retryAfterMs: TIMES.retryAfterMs,
   };
 }
 

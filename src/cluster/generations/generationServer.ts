@@ -1,12 +1,11 @@
 /** Serves the generations that other nodes ask of the runners on this one (`protocol.ts`). */
 import type { Duplex } from 'node:stream';
 import { type Fault, ShoalError } from '../../shared/errors.js';
-import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
+import type { GenerationRequest } from '../../shared/generation.js';
 import type { GenerationStream } from '../../shared/generationStream.js';
 import type { NodeId, RunnerId } from '../../shared/ids.js';
 import { LIMITS } from '../../shared/limits.js';
-import { notUnderstood } from '../calls/fault.js';
-import { refuseStream, tooManyStreams } from '../calls/refuse.js';
+import { notUnderstood, tooManyStreams } from '../calls/fault.js';
 import type { PeerLinks, StreamHead } from '../link/contract.js';
 import { readHead } from './checkRequest.js';
 import { GENERATION_STREAM } from './protocol.js';
@@ -47,15 +46,12 @@ export class GenerationServer {
     for (const [generation, from] of this.#open) if (from === nodeId) generation.cut(fault);
   }
 
+  /** @throws {ShoalError} which refuses the stream */
   #serve(from: NodeId, sentHead: StreamHead, stream: Duplex): void {
     const head = readHead(sentHead);
-    if (typeof head === 'string') {
-      refuseStream(stream, notUnderstood(from, head), failed);
-      return;
-    }
+    if (typeof head === 'string') throw ShoalError.fromFault(notUnderstood(from, head));
     if (this.#open.size >= LIMITS.servedGenerations) {
-      refuseStream(stream, tooManyStreams(LIMITS.servedGenerations), failed);
-      return;
+      throw ShoalError.fromFault(tooManyStreams(LIMITS.servedGenerations));
     }
     const served: ServedGeneration = new ServedGeneration(from, stream, {
       generate: (request) => this.#generate(head.runnerId, request),
@@ -72,10 +68,6 @@ export class GenerationServer {
     if (request.failpoint !== undefined && !this.#allowFailpoints) throw failpointRefused();
     return this.#components.generate(runnerId, request);
   }
-}
-
-function failed(fault: Fault): GenerationEvent {
-  return { kind: 'failed', fault };
 }
 
 function failpointRefused(): ShoalError {

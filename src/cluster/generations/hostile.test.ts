@@ -219,11 +219,13 @@ for (const [name, messages] of Object.entries(hostileRequests)) {
 }
 
 test('another version of the protocol is refused with both versions', async () => {
-  const { stream, server, text } = await askedByTest({ ...HEAD, version: 99 });
-  stream.write(bytesOf([{ kind: 'something new' }]));
-  await until('it is refused', () => stream.readableEnded);
-  assert.match(text(), new RegExp(`version 99 .* this node ${GENERATION_PROTOCOL_VERSION}`));
-  assert.equal(server.openCount, 0);
+  const head = { ...HEAD, version: 99 };
+  await assert.rejects(askedByTest(head), {
+    code: 'peer_protocol_error',
+    message: new RegExp(`version 99 .* this node ${GENERATION_PROTOCOL_VERSION}`),
+  });
+  await assert.rejects(askedByTest({}), { code: 'peer_protocol_error' });
+  await assert.rejects(askedByTest({ ...HEAD, runnerId: '' }), { code: 'peer_protocol_error' });
 });
 
 test('R12: garbage after the request ends the generation with a code that its node hears', async () => {

@@ -34,7 +34,8 @@ export class RemoteGeneration {
     this.#nodeId = nodeId;
     this.#order = new EventOrder(request.choices);
     this.events.onAborted(() => {
-      this.#opening.abort();
+      // Of an open stream this signal would be the end, before the cancel is sent.
+      if (this.#framed === null) this.#opening.abort();
       // The end has happened already; its fault is what the other node shall hear.
       void this.events.ended.then((end) => this.#cancel(end));
     });

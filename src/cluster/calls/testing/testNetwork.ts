@@ -62,8 +62,10 @@ export class TestLinks implements Pick<PeerLinks, 'openStream' | 'serveStreams' 
     const handler = this.#nodes.get(to)?.handler(kind);
     if (handler === undefined) throw new ShoalError('node_lost', `there is no link to node ${to}`);
     signal.throwIfAborted();
-    this.opened.push(pair);
+    // The opening is answered before the stream is the handler's: what it throws is the answer.
     handler(this.nodeId, structuredClone(head), pair[1]);
+    this.opened.push(pair);
+    signal.addEventListener('abort', () => pair[0].destroy(), { once: true });
     return pair[0];
   }
 }
