@@ -17,11 +17,8 @@ export interface CutPeriod {
 }
 
 export interface CutRule {
-  /**
-   * `shared`: without a tensor `output.weight` the graph takes `token_embd.weight` as its head, and so the head is
-   * given to a shard under that name. `own`: the graph insists on `output.weight`.
-   */
-  readonly head: 'shared' | 'own';
+  /** The graph takes the token embeddings as its head and has no tensor `output.weight`. */
+  readonly tiedHead?: true;
   /** Cuts are legal at multiples of all of these. @default anywhere */
   readonly periods?: readonly CutPeriod[];
   /** A cut is legal before layers with (or without) keys and values only, as the model's first layer is. */
@@ -38,8 +35,7 @@ export interface CutRule {
   readonly liteFamily?: true;
 }
 
-const SHARED: CutRule = { head: 'shared' };
-const OWN: CutRule = { head: 'own' };
+const ANYWHERE: CutRule = {};
 
 const window = (usual: number): CutPeriod => ({ key: 'attention.sliding_window_pattern', usual });
 const BUILT_IN_FOUR: CutPeriod = { key: null, usual: 4 };
@@ -52,36 +48,32 @@ function each(rule: CutRule, architectures: string): [string, CutRule][] {
 
 export const CUT_RULES: ReadonlyMap<string, CutRule> = new Map<string, CutRule>([
   ...each(
-    SHARED,
-    `llama deci falcon grok gpt2 mpt starcoder refact qwen2 qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi3 minicpm
-    starcoder2 mamba mamba2 olmo openelm arctic deepseek deepseek32 chatglm glm4 glm4moe bitnet jais2 exaone granite
-    granitemoe arcee ernie4_5 hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 seed_oss grovemoe pangu-embedded mistral3
-    mistral4 paddleocr maincoder`,
+    ANYWHERE,
+    `llama deci falcon grok gpt2 gptneox mpt starcoder refact stablelm qwen qwen2 qwen2moe qwen2vl qwen3 qwen3moe
+    qwen3vl qwen3vlmoe phi2 phi3 phimoe plamo orion internlm2 minicpm starcoder2 mamba mamba2 xverse dbrx olmo olmoe
+    arctic deepseek deepseek32 chatglm glm4 glm4moe jais jais2 nemotron exaone granite granitemoe bailingmoe bailingmoe2
+    dots1 arcee ernie4_5 hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 seed_oss grovemoe apertus minimax-m2 minimax-m3
+    pangu-embedded mistral3 mistral4 paddleocr maincoder`,
   ),
-  ...each(
-    OWN,
-    `gptneox stablelm qwen qwen2moe phi2 phimoe plamo orion internlm2 xverse dbrx olmoe bailingmoe bailingmoe2 dots1
-    jais nemotron apertus minimax-m2 minimax-m3`,
-  ),
-  ['gemma', { head: 'shared', scaledInput: 'inp_scaled' }],
-  ['gemma2', { head: 'shared', scaledInput: 'inp_scaled', periods: [window(2)], specialLayerCounts: [46] }],
-  ['gemma3', { head: 'shared', scalesTokens: true, periods: [window(6)], specialLayerCounts: [62] }],
-  ['gpt-oss', { head: 'own', periods: [window(2)] }],
-  ['cohere2', { head: 'shared', periods: [window(4)] }],
-  ['olmo2', { head: 'own', periods: [window(4)] }],
-  ['plamo3', { head: 'shared', periods: [window(8)] }],
-  ['exaone-moe', { head: 'own', periods: [window(4)] }],
-  ['mellum', { head: 'own', periods: [{ ...window(4), acceptsList: true }] }],
-  ['exaone4', { head: 'shared', specialLayerCounts: [64] }],
-  ['command-r', { head: 'shared', layersBelow: 64 }],
-  ['deepseek2', { head: 'shared', liteFamily: true }],
-  ['smollm3', { head: 'shared', periods: [BUILT_IN_FOUR] }],
-  ['afmoe', { head: 'shared', scaledInput: 'inp_embd_scaled', periods: [BUILT_IN_FOUR, window(4)] }],
-  ['llama4', { head: 'shared', periods: [BUILT_IN_FOUR, window(4), MIXTURE_STEP] }],
-  ['ernie4_5-moe', { head: 'shared', periods: [MIXTURE_STEP] }],
-  ...each({ head: 'shared', periods: [FULL_ATTENTION] }, 'qwen3next qwen35 qwen35moe'),
-  ...each({ head: 'shared', firstLayerKind: true }, 'jamba lfm2 lfm2moe'),
-  ['kimi-linear', { head: 'own', firstLayerKind: true }],
+  ...each({ tiedHead: true }, 'openelm bitnet'),
+  ['gemma', { tiedHead: true, scaledInput: 'inp_scaled' }],
+  ['gemma2', { tiedHead: true, scaledInput: 'inp_scaled', periods: [window(2)], specialLayerCounts: [46] }],
+  ['gemma3', { scalesTokens: true, periods: [window(6)], specialLayerCounts: [62] }],
+  ['gpt-oss', { periods: [window(2)] }],
+  ['cohere2', { tiedHead: true, periods: [window(4)] }],
+  ['olmo2', { periods: [window(4)] }],
+  ['plamo3', { periods: [window(8)] }],
+  ['exaone-moe', { periods: [window(4)] }],
+  ['mellum', { periods: [{ ...window(4), acceptsList: true }] }],
+  ['exaone4', { specialLayerCounts: [64] }],
+  ['command-r', { tiedHead: true, layersBelow: 64 }],
+  ['deepseek2', { liteFamily: true }],
+  ['smollm3', { periods: [BUILT_IN_FOUR] }],
+  ['afmoe', { scaledInput: 'inp_embd_scaled', periods: [BUILT_IN_FOUR, window(4)] }],
+  ['llama4', { periods: [BUILT_IN_FOUR, window(4), MIXTURE_STEP] }],
+  ['ernie4_5-moe', { periods: [MIXTURE_STEP] }],
+  ...each({ periods: [FULL_ATTENTION] }, 'qwen3next qwen35 qwen35moe'),
+  ...each({ firstLayerKind: true }, 'jamba lfm2 lfm2moe kimi-linear'),
 ]);
 
 const DIFFERS = 'computes something else when it is cut';

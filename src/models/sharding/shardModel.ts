@@ -133,12 +133,15 @@ function otherTensors(gguf: GgufFile, isFirst: boolean, isLast: boolean): ShardT
   });
 }
 
-/** @param head null where no logits are computed: what the graph asks for is there and small */
+/**
+ * Nobody looks tokens up in them, so that the embeddings of a shard may be the head: in plain memory of the CPU both
+ * are the same bytes of the file.
+ * @param head null where no logits are computed: what the graph asks for is there and small
+ */
 function headTensors(rule: CutRule, head: TensorInfo | null): ShardTensor[] {
-  // Nobody looks tokens up, so that the table for it may be the head: on the CPU both are the same memory.
-  const table = head === null ? constant('token_embd.weight', 0) : fromFile('token_embd.weight', head);
-  if (rule.head === 'shared') return [table];
-  return [table, head === null ? constant('output.weight', 0) : fromFile('output.weight', head)];
+  const named = (name: string): ShardTensor => (head === null ? constant(name, 0) : fromFile(name, head));
+  const embeddings = named('token_embd.weight');
+  return rule.tiedHead === true ? [embeddings] : [embeddings, named('output.weight')];
 }
 
 function fromFile(name: string, tensor: TensorInfo): ShardTensor {

@@ -31,9 +31,8 @@ export function overrideBuffers(native: Native, shard: ShardModel): BufferOverri
   if (bufferTypes.length === 0) return { address: 0, free: () => undefined };
   const answers = new Map<string, Address>();
   const chosen = new Map<Address, string[]>();
-  const hasOwnHead = shard.tensors.some(({ name }) => name === 'output.weight');
   for (const { name, source } of shard.tensors) {
-    if (source.kind !== 'tensor' || !isMultiplied(name, hasOwnHead)) continue;
+    if (source.kind !== 'tensor' || !isMultiplied(name)) continue;
     const { type, dims } = source.tensor;
     const shape = `${type} ${dims.join(' ')}`;
     const answer = answers.get(shape) ?? chooseBuffer(native, bufferTypes, source.tensor);
@@ -43,9 +42,9 @@ export function overrideBuffers(native: Native, shard: ShardModel): BufferOverri
   return listOf(chosen);
 }
 
-function isMultiplied(name: string, hasOwnHead: boolean): boolean {
+function isMultiplied(name: string): boolean {
+  // Embeddings that are the head as well stay where tokens could be looked up in them.
   if (name === 'output.weight') return true;
-  if (name === 'token_embd.weight') return !hasOwnHead;
   return name.startsWith('blk.') && name.endsWith('.weight') && !NOT_MULTIPLIED.test(name);
 }
 
