@@ -157,7 +157,7 @@ describe('R35 power cuts', () => {
         for (const one of lives) await live(disk, model, one);
         await loadInto(model, open(disk));
       }),
-      { numRuns: 1_500 },
+      { numRuns: 2_000 },
     );
   });
 });

@@ -4,7 +4,7 @@
  */
 import { ShoalError } from '../../shared/errors.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
-import type { Notify } from '../../shared/notice.js';
+import type { OnNotice } from '../link/notices.js';
 import type { ControlStore, IndexedRecord, StoredLog } from './contract.js';
 import { loadLog } from './loadLog.js';
 import { LogWriter } from './logWriter.js';
@@ -13,7 +13,7 @@ import type { StoreFiles } from './storeFiles.js';
 
 export interface FileStoreComponents {
   readonly files: StoreFiles;
-  readonly notify: Notify;
+  readonly notify: OnNotice;
 }
 
 export interface FileStoreOptions {
@@ -32,7 +32,7 @@ interface Waiter {
 
 export class FileControlStore<R extends IndexedRecord, S, M> implements ControlStore<R, S, M> {
   readonly #files: StoreFiles;
-  readonly #notify: Notify;
+  readonly #notify: OnNotice;
   readonly #retryMs: number;
   readonly #stallMs: number;
   readonly #logBytes: number;
@@ -218,7 +218,7 @@ export class FileControlStore<R extends IndexedRecord, S, M> implements ControlS
   #recovered(): void {
     if (this.#trouble === 'none') return;
     this.#trouble = 'none';
-    this.#notify('info', 'The disk takes the control log again; nothing of it is missing.');
+    this.#notify('info', 'The disk takes the control log again; nothing of it is missing.', {});
   }
 
   #tellOverfull(): void {

@@ -3,7 +3,7 @@
  * guessed: a record counts only when everything before it does.
  */
 import { ShoalError } from '../../shared/errors.js';
-import type { Notify } from '../../shared/notice.js';
+import type { OnNotice } from '../link/notices.js';
 import type { IndexedRecord } from './contract.js';
 import {
   DROPPED_FILE,
@@ -31,7 +31,7 @@ export interface LoadedLog {
 }
 
 /** @throws {ShoalError} `storage_failed` when a newer version of the program wrote a file */
-export async function loadLog(files: StoreFiles, notify: Notify): Promise<LoadedLog> {
+export async function loadLog(files: StoreFiles, notify: OnNotice): Promise<LoadedLog> {
   const { whole, newest, leftovers } = findGenerations(await files.list());
   for (const name of leftovers) await files.remove(name);
   const reading = new Reading(files, notify);
@@ -43,7 +43,7 @@ export async function loadLog(files: StoreFiles, notify: Notify): Promise<Loaded
 
 class Reading {
   readonly #files: StoreFiles;
-  readonly #notify: Notify;
+  readonly #notify: OnNotice;
   #position = 0;
   #snapshot: unknown = null;
   #records: IndexedRecord[] = [];
@@ -51,7 +51,7 @@ class Reading {
   #active: { readonly generation: number; readonly goodBytes: number } | null = null;
   #isDamaged = false;
 
-  constructor(files: StoreFiles, notify: Notify) {
+  constructor(files: StoreFiles, notify: OnNotice) {
     this.#files = files;
     this.#notify = notify;
   }

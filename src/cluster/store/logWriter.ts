@@ -1,7 +1,7 @@
 /** Writes pending changes into the files of the present generation, or begins the next one. */
 
 import { LIMITS } from '../../shared/limits.js';
-import type { Notify } from '../../shared/notice.js';
+import type { OnNotice } from '../link/notices.js';
 import { draftName, type GenerationHeader, logName, snapshotName } from './generations.js';
 import type { LoadedLog } from './loadLog.js';
 import type { PendingChanges, PendingSnapshot } from './pendingChanges.js';
@@ -10,7 +10,7 @@ import type { StoreFile, StoreFiles } from './storeFiles.js';
 
 export class LogWriter {
   readonly #files: StoreFiles;
-  readonly #notify: Notify;
+  readonly #notify: OnNotice;
   #generation: number;
   #newest: number;
   #position: number;
@@ -22,7 +22,7 @@ export class LogWriter {
 
   constructor(
     files: StoreFiles,
-    notify: Notify,
+    notify: OnNotice,
     loaded: Pick<LoadedLog, 'generation' | 'goodBytes' | 'newestGeneration' | 'position' | 'meta'>,
   ) {
     this.#files = files;
