@@ -35,15 +35,16 @@ export class ControlLog {
   }
 
   /**
-   * Entries of the master after `previous`. What is there already is passed over.
+   * Entries of the master after `previous`. What is there already is passed over, when it can be seen to be the same.
    * @param onEntry called with each entry that is new, once the state has it
    */
   accept(previous: Position, entries: readonly Entry[], onEntry: (entry: Entry) => void): Acceptance {
     if (previous.index > this.#position.index) return 'gap';
     const missing = this.#position.index - previous.index;
-    const known = missing === 0 ? previous : positionOf(entries[missing - 1]);
-    if (known === null) return 'accepted';
-    if (!isSamePosition(known, this.#position)) return 'conflict';
+    const known = entries.slice(0, missing);
+    const shared = positionOf(known.at(-1)) ?? previous;
+    const own = this.#at(shared.index);
+    if (own === null || !isSamePosition(own, shared)) return 'conflict';
     for (const entry of entries.slice(missing)) {
       this.#add(entry);
       onEntry(entry);
@@ -53,10 +54,9 @@ export class ControlLog {
 
   /** What follows this position, or null when that is not the beginning of this log or is too long ago. */
   entriesAfter(position: Position): readonly Entry[] | null {
-    const skipped = position.index - this.#base.index;
-    if (skipped < 0 || skipped > this.#tail.length) return null;
-    const at = skipped === 0 ? this.#base : positionOf(this.#tail[skipped - 1]);
-    return at !== null && isSamePosition(at, position) ? this.#tail.slice(skipped) : null;
+    const own = this.#at(position.index);
+    if (own === null || !isSamePosition(own, position)) return null;
+    return this.#tail.slice(position.index - this.#base.index);
   }
 
   snapshot(): Snapshot {
@@ -68,6 +68,12 @@ export class ControlLog {
     this.#position = snapshot.position;
     this.#base = snapshot.position;
     this.#tail = [];
+  }
+
+  /** The position of this log at an index; null where it does not reach, or not any more. */
+  #at(index: number): Position | null {
+    const skipped = index - this.#base.index;
+    return skipped === 0 ? this.#base : positionOf(this.#tail[skipped - 1]);
   }
 
   #add(entry: Entry): void {

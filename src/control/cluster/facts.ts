@@ -3,6 +3,7 @@
  * difference is still there; one that comes twice finds none.
  */
 import type { RunnerId, TaskId } from '../../shared/ids.js';
+import { apply } from '../apply.js';
 import type { ControlEvent } from '../events.js';
 import { tasksIn } from '../instances.js';
 import type { ClusterState, NodeFact, RunnerFact, TaskRecord, TaskStatus } from '../state.js';
@@ -44,10 +45,9 @@ export function allFacts(state: ClusterState, own: OwnFacts): Facts {
 
 /** What the state has wrong or does not have; null when it is right. */
 export function factsToReport(state: ClusterState, own: OwnFacts): Facts | null {
-  const known = state.nodes.get(own.node.nodeId);
   const facts: Facts = {
     ...NO_FACTS,
-    node: known?.status !== 'dead' && known !== undefined && isSameNode(known, own.node) ? null : own.node,
+    node: isNodeNews(state, own.node) ? own.node : null,
     runners: [...own.runners.values()].filter((runner) => isNews(state, runner)),
     openTasks: [...own.openTasks.values()].filter(
       (task) => task !== null && isUnknown(state, task),
@@ -62,32 +62,29 @@ export function factsToReport(state: ClusterState, own: OwnFacts): Facts | null 
   return isRight ? null : facts;
 }
 
-/** The events that bring these facts of a node into the state. */
-export function eventsFor(state: ClusterState, facts: Facts): ControlEvent[] {
-  const { node } = facts;
-  const known = node === null ? undefined : state.nodes.get(node.nodeId);
+/** The events that bring these facts of a node into the state; those that it has already make none. */
+export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
   const events: ControlEvent[] = [];
-  if (node !== null && (known === undefined || known.status === 'dead' || !isSameNode(known, node))) {
-    events.push({ kind: 'NodeJoined', node });
-  }
+  let state = before;
+  const add = (event: ControlEvent) => {
+    events.push(event);
+    state = apply(state, event);
+  };
+  const { node } = facts;
+  if (node !== null && isNodeNews(state, node)) add({ kind: 'NodeJoined', node });
   for (const instanceId of facts.deletedInstances) {
-    if (!state.deletedInstances.includes(instanceId)) events.push({ kind: 'InstanceDeleted', instanceId });
+    if (!state.deletedInstances.includes(instanceId)) add({ kind: 'InstanceDeleted', instanceId });
   }
-  const adopted = new Set<RunnerId>();
   for (const instance of facts.instances) {
     const { instanceId } = instance;
     if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) continue;
-    events.push({ kind: 'InstanceCreated', instance });
-    for (const shard of instance.shards) adopted.add(shard.runnerId);
+    add({ kind: 'InstanceCreated', instance });
   }
-  for (const runner of facts.runners) {
-    if (adopted.has(runner.runnerId) || isNews(state, runner))
-      events.push({ kind: 'RunnerStatusChanged', runner });
-  }
-  for (const task of facts.openTasks) if (isUnknown(state, task)) events.push({ kind: 'TaskAssigned', task });
+  for (const runner of facts.runners) if (isNews(state, runner)) add({ kind: 'RunnerStatusChanged', runner });
+  for (const task of facts.openTasks) if (isUnknown(state, task)) add({ kind: 'TaskAssigned', task });
   for (const finished of facts.finishedTasks) {
-    if (state.tasks.get(finished.instanceId)?.has(finished.taskId))
-      events.push({ kind: 'TaskFinished', ...finished });
+    const isRunning = state.tasks.get(finished.instanceId)?.has(finished.taskId) ?? false;
+    if (isRunning) add({ kind: 'TaskFinished', ...finished });
   }
   return events;
 }
@@ -99,6 +96,13 @@ function finishedTasks(state: ClusterState, own: OwnFacts): FinishedTask[] {
     finished.push({ taskId, instanceId, status: own.endedTasks.get(taskId) ?? 'failed' });
   }
   return finished;
+}
+
+/** A node of an earlier life is not: the state would not take it. */
+function isNodeNews(state: ClusterState, node: NodeFact): boolean {
+  const known = state.nodes.get(node.nodeId);
+  if (known === undefined) return true;
+  return known.incarnation <= node.incarnation && (known.status === 'dead' || !isSameNode(known, node));
 }
 
 function isNews(state: ClusterState, fact: RunnerFact): boolean {

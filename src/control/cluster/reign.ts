@@ -7,7 +7,7 @@ import { TIMES } from '../../shared/limits.js';
 import type { CommandAnswer } from './commands.js';
 import type { ControlLog } from './controlLog.js';
 import type { PeerMessage } from './messages.js';
-import type { Epoch, Position } from './position.js';
+import { compareEpochs, type Epoch, type Position } from './position.js';
 
 interface Follower {
   /** Up to where the log was sent; what comes next starts here. */
@@ -26,12 +26,14 @@ interface WaitingAnswer {
 
 export class Reign {
   #epoch: Epoch;
+  readonly #began: Epoch;
   readonly #followers = new Map<NodeId, Follower>();
   #waiting: WaitingAnswer[] = [];
   #flushedIndex = 0;
 
   constructor(epoch: Epoch) {
     this.#epoch = epoch;
+    this.#began = epoch;
   }
 
   get epoch(): Epoch {
@@ -60,9 +62,10 @@ export class Reign {
     this.#followers.delete(nodeId);
   }
 
+  /** A log that ends before this reign has nothing that an answer waits for, whatever its length. */
   acknowledged(nodeId: NodeId, position: Position): void {
     const follower = this.#followers.get(nodeId);
-    if (follower === undefined) return;
+    if (follower === undefined || compareEpochs(position.epoch, this.#began) < 0) return;
     follower.acknowledgedIndex = Math.max(follower.acknowledgedIndex, position.index);
   }
 
