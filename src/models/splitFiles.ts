@@ -1,6 +1,7 @@
 /** Models in several files: `NAME-00001-of-00003.gguf`, as llama.cpp's splitter names them. */
 import { ShoalError } from '../shared/errors.js';
 import { getNumber } from './gguf/metadata.js';
+import { readGguf } from './gguf/reader.js';
 import type { GgufFile } from './gguf/types.js';
 
 const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s;
@@ -56,4 +57,19 @@ export function joinParts(parts: readonly GgufFile[], name: string): GgufFile {
     );
   }
   return { ...first, tensors, fileBytes: parts.reduce((sum, part) => sum + part.fileBytes, 0) };
+}
+
+/**
+ * The header of a whole model.
+ * @param path of its only file, or of any part
+ * @throws ShoalError `model_not_found` or `model_unsupported`
+ */
+export function joinedHeader(path: string): GgufFile {
+  const split = parseSplitName(path);
+  return split === null
+    ? readGguf(path)
+    : joinParts(
+        partPaths(split).map((part) => readGguf(part)),
+        path,
+      );
 }

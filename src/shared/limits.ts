@@ -200,6 +200,8 @@ export const TIMES = {
   registerRepeatMs: 5_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
+  /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */
+  shardSelfTestMs: 60_000,
   /** Rendering one prompt with the model's chat template. */
   templateRenderMs: 5_000,
   /** A call to another node, unless its kind has a deadline of its own; and the longest that one may ask for. */

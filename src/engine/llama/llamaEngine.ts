@@ -33,12 +33,21 @@ const BYTES_OF_ABORT_FLAG = 8;
 /** What makes a loaded model the engine of a shard. */
 export interface ShardParts {
   readonly shape: ShardShape;
+  readonly weightsBytes: number;
   /** The address of a callback for the nodes of a graph; 0 = none. */
   readonly nodeCallback: Address;
-  rows(context: Address, capacity: EngineCapacity): StepRows;
+  rows(context: Address): StepRows;
+}
+
+/** What comes with a loaded model. */
+export interface ModelParts {
+  /** Null for a whole model. */
+  readonly shard: ShardParts | null;
   /** Called once, after the model has been freed. */
   free(): void;
 }
+
+const WHOLE_MODEL: ModelParts = { shard: null, free: () => undefined };
 
 export class LlamaEngine implements Engine {
   readonly shape: ShardShape;
@@ -53,7 +62,7 @@ export class LlamaEngine implements Engine {
   readonly #context: LlamaContext;
   readonly #rows: StepRows;
   readonly #ledger: CellLedger;
-  readonly #shard: ShardParts | null;
+  readonly #parts: ModelParts;
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
@@ -61,10 +70,11 @@ export class LlamaEngine implements Engine {
    * Takes over `model`: `close` frees it, and so does a constructor that throws.
    * @throws {ShoalError} `model_unsupported`, or `model_load_failed` when there is no memory for the context
    */
-  constructor(native: Native, model: Address, options: EngineOptions, shard: ShardParts | null = null) {
+  constructor(native: Native, model: Address, options: EngineOptions, parts = WHOLE_MODEL) {
     this.#native = native;
     this.#model = model;
-    this.#shard = shard;
+    this.#parts = parts;
+    const { shard } = parts;
     try {
       this.shape = shard?.shape ?? modelShape(native, model);
       if (shard === null) requireWholeModel(this.shape, options.layers);
@@ -75,15 +85,15 @@ export class LlamaEngine implements Engine {
       });
     } catch (error) {
       native.model.free(model);
-      shard?.free();
+      parts.free();
       throw error;
     }
     this.capacity = this.#context.capacity;
-    this.memoryBytes = native.model.sizeBytes(model) + this.#context.bytes;
+    this.memoryBytes = (shard?.weightsBytes ?? native.model.sizeBytes(model)) + this.#context.bytes;
     this.backends = backendNames(native, options.gpuLayers ?? 0);
     const { address } = this.#context;
     this.#rows =
-      shard?.rows(address, this.capacity) ??
+      shard?.rows(address) ??
       new TokensToLogits(native, address, {
         rows: this.capacity.batchRows,
         vocabularySize: this.shape.vocabularySize,
@@ -152,7 +162,7 @@ export class LlamaEngine implements Engine {
     this.#context.free();
     this.#native.model.free(this.#model);
     this.#rows.free();
-    this.#shard?.free();
+    this.#parts.free();
   }
 
   #decode(input: StepInput): number {

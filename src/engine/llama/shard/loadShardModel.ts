@@ -19,6 +19,8 @@ export interface ShardLoadOptions {
 
 export interface NativeShard {
   readonly model: Address;
+  /** Each tensor of the file once. */
+  readonly weightsBytes: number;
   /** After the model has been freed by its owner. */
   free(): void;
 }
@@ -67,7 +69,8 @@ export function loadShardModel(
         `The layers [${first}, ${end}) could not be loaded; the engine's last lines are:\n${lines.join('\n')}`,
       );
     }
-    return { model, free };
+    if (options.onProgress?.(1) === false) throw new ShoalError('cancelled', 'Loading was cancelled.');
+    return { model, weightsBytes: weightsBytes(shard), free };
   } catch (error) {
     if (model !== 0) native.model.free(model);
     free();
@@ -101,12 +104,13 @@ function filler(
   onProgress: LoadProgress = () => true,
 ): (tensor: Address) => void {
   const sources = new Map(shard.tensors.map(({ name, source }) => [name, source]));
-  const totalBytes = shard.tensors.reduce((sum, { source }) => sum + sizeOf(source), 0);
+  const totalBytes = weightsBytes(shard);
   let doneBytes = 0;
   return (tensor) => {
     const name = native.tensor.name(tensor);
     const source = sources.get(name);
     if (source === undefined) {
+      if (supply.fillUnlisted !== undefined) return supply.fillUnlisted(tensor, name);
       throw new ShoalError(
         'model_load_failed',
         `The architecture needs a tensor ${name}, and there is none.`,
@@ -116,11 +120,13 @@ function filler(
       throw new ShoalError('cancelled', 'Loading was cancelled.');
     }
     supply.fill(tensor, source);
-    doneBytes += sizeOf(source);
-    if (doneBytes >= totalBytes) onProgress(1);
+    if (source.kind === 'tensor') doneBytes += source.tensor.sizeBytes;
   };
 }
 
-function sizeOf(source: ShardModel['tensors'][number]['source']): number {
-  return source.kind === 'tensor' ? source.tensor.sizeBytes : 0;
+function weightsBytes(shard: ShardModel): number {
+  const tensors = new Set(
+    shard.tensors.flatMap(({ source }) => (source.kind === 'tensor' ? [source.tensor] : [])),
+  );
+  return [...tensors].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }

@@ -5,7 +5,7 @@ import type { Address } from '../binding/declarations.js';
 import { ROPE_TYPE } from '../binding/model.js';
 import { type Native, native } from '../binding/native.js';
 import { checkModelFile } from '../checkModelFile.js';
-import { LlamaEngine } from '../llamaEngine.js';
+import { LlamaEngine, type ShardParts } from '../llamaEngine.js';
 import { EmbeddingRows } from './embeddingRows.js';
 import { loadShardModel } from './loadShardModel.js';
 import { ModelFiles } from './modelFiles.js';
@@ -72,41 +72,37 @@ export function createShard(
   const { batchRows } = options;
   const hiddenSize = library.model.hiddenSize(model);
   const tap = new NodeTap(library, { ...shard, rows: batchRows, hiddenSize });
-  const taps = shard.inputNode !== null || shard.outputNode !== null;
   const outputRows = shard.isLast ? (options.outputRows ?? options.sequences) : batchRows;
-  return new LlamaEngine(
-    library,
-    model,
-    { ...options, modelPath: '', outputRows },
-    {
-      shape: {
-        architecture: shard.architecture,
-        firstLayer: shard.range.first,
-        endLayer: shard.range.end,
-        layerCount: shard.layerCount,
-        hiddenSize,
-        vocabularySize: shard.vocabularySize,
-        trainedContextTokens: library.model.trainedContext(model),
-      },
-      nodeCallback: taps ? tap.callback : 0,
-      rows: (context) =>
-        new ShardRows(
-          { native: library, context, embeddings, tap },
-          {
-            rows: batchRows,
-            hiddenSize,
-            vocabularySize: shard.vocabularySize,
-            isLast: shard.isLast,
-            positionsPerRow: positionsPerRow(library, model),
-            reorders: library.model.isRecurrent(model) || library.model.isHybrid(model),
-          },
-        ),
-      free: () => {
-        tap.free();
-        loaded.free();
-      },
+  const parts: ShardParts = {
+    shape: {
+      architecture: shard.architecture,
+      firstLayer: shard.range.first,
+      endLayer: shard.range.end,
+      layerCount: shard.layerCount,
+      hiddenSize,
+      vocabularySize: shard.vocabularySize,
+      trainedContextTokens: library.model.trainedContext(model),
     },
-  );
+    weightsBytes: loaded.weightsBytes,
+    nodeCallback: shard.inputNode !== null || shard.outputNode !== null ? tap.callback : 0,
+    rows: (context) =>
+      new ShardRows(
+        { native: library, context, embeddings, tap },
+        {
+          rows: batchRows,
+          hiddenSize,
+          vocabularySize: shard.vocabularySize,
+          isLast: shard.isLast,
+          positionsPerRow: positionsPerRow(library, model),
+          reorders: library.model.isRecurrent(model) || library.model.isHybrid(model),
+        },
+      ),
+  };
+  const free = (): void => {
+    tap.free();
+    loaded.free();
+  };
+  return new LlamaEngine(library, model, { ...options, modelPath: '', outputRows }, { shard: parts, free });
 }
 
 /** Models whose rotation has sections take one position for each of four axes. */

@@ -16,6 +16,8 @@ import type { ModelFiles } from './modelFiles.js';
 export interface TensorSupply {
   /** @throws {ShoalError} `model_load_failed` when the data does not fit the tensor */
   fill(tensor: Address, source: TensorSource): void;
+  /** For a tensor that the architecture asks for and the shard has not. @default loading fails */
+  fillUnlisted?(tensor: Address, name: string): void;
   /** After the model has been freed. */
   free(): void;
 }
