@@ -13,6 +13,7 @@ import { spawn } from 'node:child_process';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { TIMES } from '../../src/shared/limits.js';
 import { NodeProcess } from '../../test/support/nodeProcess.js';
 import { randomModel, type ShapeName } from '../engine/randomModel.js';
 
@@ -32,7 +33,8 @@ const MODEL_PATH = values.shape === undefined ? null : randomModel(values.shape 
 const MODEL = MODEL_PATH === null ? 'shoal-guide' : basename(MODEL_PATH, '.gguf');
 /** A random model's tokens are bytes: these are some 3,000 of them, of a context of 4,096. */
 const LONG_PROMPT_WORDS = MODEL_PATH === null ? 400 : 600;
-const REQUEST_LIMIT_MS = 120_000;
+/** A node ends every request within its deadline. */
+const REQUEST_LIMIT_MS = TIMES.requestDeadlineMs + 30_000;
 const SAMPLES = 10;
 
 type Fate = 'answered' | 'client left' | 'cancel route' | 'deadline' | 'refused';

@@ -16,6 +16,7 @@ const IDLE: RunnerPulse = {
   counter: 1,
   stepRows: 0,
   slowestRowMs: 10,
+  starvedMs: 0,
   residentBytes: 0,
   received: 0,
   sent: 0,
@@ -79,6 +80,19 @@ test('R44: a long prefill chunk is not a freeze, within a multiple of what its r
     ) ?? '',
     /stood still/,
   );
+});
+
+test('R44: a step that waits for a core is not a freeze; one that hangs on a full machine is, only later', () => {
+  const step: RunnerPulse = { ...IDLE, counter: 7, stepRows: 8 };
+  const waiting = (share: number) => (index: number) => ({
+    ...step,
+    starvedMs: (index + 1) * share * HEARTBEAT_MS,
+  });
+  const judged = (ms: number, share: number) => judge(after(beats(ms, waiting(share)), at('running', step)));
+  assert.equal(judged(8_000, 2), null, 'two threads wait all the time');
+  assert.equal(judged(4_500, 0.5), null);
+  assert.match(judged(6_000, 0.5) ?? '', /stood still/, 'half of the time it had a core');
+  assert.match(judged(60_000, 2) ?? '', /stood still/, 'not for ever');
 });
 
 test('R44: the first step of all may take long', () => {

@@ -7,7 +7,9 @@
  * - *silence*: the main thread of the runner, which never computes, reports twice a second. When nothing comes, the
  *   process is stopped, or its main thread hangs.
  * - *standstill*: the compute thread counts up between its steps and while it idles. A native call may take long, and
- *   is allowed to: a multiple of what its rows took at the slowest so far.
+ *   is allowed to: a multiple of what its rows took at the slowest so far. Time in which its threads wait for a core
+ *   that others have hardly counts: threads that compute together wait for each other at every operation, and on a
+ *   machine with too much to do a step of milliseconds takes seconds.
  * - *deafness*: with each heartbeat the runner says how many messages it has taken. When it takes none although some
  *   wait, it will never answer them.
  * - *no progress*: while it starts, its status, the share loaded, or its resident memory must advance.
@@ -22,6 +24,8 @@ export interface RunnerPulse {
   readonly stepRows: number;
   /** The most that one row of a step has taken so far, in milliseconds; 0 before the first step. */
   readonly slowestRowMs: number;
+  /** What its threads have waited for a core so far, in milliseconds, summed over them. */
+  readonly starvedMs: number;
   readonly residentBytes: number;
   /** Messages to the runner that it has taken, and that were sent when it said so. */
   readonly received: number;
@@ -33,7 +37,7 @@ export interface RunnerWatch {
   readonly pulse: RunnerPulse | null;
   /** Milliseconds of ticks since the last pulse. */
   readonly silentMs: number;
-  /** Since the counter last moved. */
+  /** Since the counter last moved, less the time in which the runner got no core. */
   readonly standstillMs: number;
   /** Since status, progress or memory last advanced. */
   readonly noProgressMs: number;
@@ -52,6 +56,8 @@ export const WATCH_LIMITS = {
   standstillFactor: 10,
   standstillLeastMs: 2_500,
   standstillMostMs: 600_000,
+  /** Waiting for a core excuses at most this share of the time: a runner that hangs is found on a full machine too. */
+  starvedShare: 0.9,
   /** The first step of all, about which nothing is known. */
   standstillFirstMs: 120_000,
   /** Growth of the resident memory that counts as progress: pages of the model come in. */
@@ -108,13 +114,15 @@ export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
 function pulsed(state: RunnerWatch, pulse: RunnerPulse): RunnerWatch {
   const hasMoved = pulse.counter !== state.pulse?.counter;
   const hasTaken = pulse.received >= pulse.sent || pulse.received !== state.pulse?.received;
+  const starvedMs = Math.max(0, pulse.starvedMs - (state.pulse?.starvedMs ?? pulse.starvedMs));
+  const excusedMs = Math.min(starvedMs, WATCH_LIMITS.starvedShare * state.silentMs);
   const hasGrown = pulse.residentBytes >= (state.pulse?.residentBytes ?? 0) + WATCH_LIMITS.progressBytes;
   return {
     ...state,
     // Small growth adds up: the memory compared with stays until the growth counts.
     pulse: hasGrown ? pulse : { ...pulse, residentBytes: state.pulse?.residentBytes ?? pulse.residentBytes },
     silentMs: 0,
-    standstillMs: hasMoved ? 0 : state.standstillMs,
+    standstillMs: hasMoved ? 0 : Math.max(0, state.standstillMs - excusedMs),
     noProgressMs: hasGrown ? 0 : state.noProgressMs,
     deafMs: hasTaken ? 0 : state.deafMs,
   };

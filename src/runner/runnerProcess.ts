@@ -15,6 +15,7 @@ import {
 import { Failpoints } from './failpoints.js';
 import { NodeChannel } from './nodeChannel.js';
 import { SharedStatus } from './sharedStatus.js';
+import { Starvation } from './starvation.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
 
 interface Compute {
@@ -26,6 +27,7 @@ interface Compute {
 export class RunnerProcess {
   readonly #channel: NodeChannel;
   readonly #status = new SharedStatus();
+  readonly #starvation = new Starvation();
   #compute: Compute | null = null;
   #abortFlag: Uint8Array | null = null;
   #hasFailed = false;
@@ -147,7 +149,7 @@ export class RunnerProcess {
     const load = { ...this.#status.load, residentBytes: process.memoryUsage.rss() };
     this.#channel.send({
       kind: 'heartbeat',
-      pulse: this.#status.pulse,
+      pulse: { ...this.#status.pulse, starvedMs: this.#starvation.readMs() },
       received: this.#channel.received,
       load,
     });

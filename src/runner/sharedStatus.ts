@@ -92,7 +92,7 @@ export class SharedStatus {
     Atomics.add(this.#counter, 0, 1n);
   }
 
-  get pulse(): ComputePulse {
+  get pulse(): Omit<ComputePulse, 'starvedMs'> {
     return {
       counter: Number(Atomics.load(this.#counter, 0)),
       stepRows: Atomics.load(this.#words, WORDS.stepRows),

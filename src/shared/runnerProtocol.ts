@@ -9,7 +9,7 @@ import type { Failpoint } from './failpoints.js';
 import type { GenerationEvent, GenerationRequest } from './generation.js';
 import type { RunnerId } from './ids.js';
 
-export const RUNNER_PROTOCOL_VERSION = 2;
+export const RUNNER_PROTOCOL_VERSION = 3;
 
 /** File descriptor of the channel in the runner. */
 export const RUNNER_CHANNEL_FD = 3;
@@ -40,6 +40,11 @@ export interface ComputePulse {
   readonly stepRows: number;
   /** The most that one row of a step has taken, fading slowly, in milliseconds; 0 before the first step. */
   readonly slowestRowMs: number;
+  /**
+   * Milliseconds that threads of the process were ready to run and got no core, since its start, summed over all of
+   * them; 0 where the system does not say.
+   */
+  readonly starvedMs: number;
 }
 
 /** How the runner stands right now; sent with each heartbeat. */

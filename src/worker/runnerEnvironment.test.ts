@@ -12,7 +12,8 @@ test('R50: a runner inherits the environment, but a failpoint only where they ar
 });
 
 test('large pages are asked for beside what the user asks of glibc, unless that says something about them', () => {
-  const tunables = (own: string | undefined) => runnerEnvironment(null, { GLIBC_TUNABLES: own }).GLIBC_TUNABLES;
+  const tunables = (own: string | undefined) =>
+    runnerEnvironment(null, { GLIBC_TUNABLES: own }).GLIBC_TUNABLES;
   assert.equal(tunables(undefined), 'glibc.malloc.hugetlb=1');
   assert.equal(tunables('glibc.malloc.check=1'), 'glibc.malloc.check=1:glibc.malloc.hugetlb=1');
   assert.equal(tunables('glibc.malloc.hugetlb=0'), 'glibc.malloc.hugetlb=0');

@@ -34,7 +34,12 @@ function beat(): void {
     prefixCacheCells: 0,
     residentBytes: process.memoryUsage.rss(),
   };
-  send({ kind: 'heartbeat', pulse: { counter, stepRows: timers.size, slowestRowMs: 1 }, received, load });
+  send({
+    kind: 'heartbeat',
+    pulse: { counter, stepRows: timers.size, slowestRowMs: 1, starvedMs: 0 },
+    received,
+    load,
+  });
 }
 
 const behaviours: Record<string, () => unknown> = {
