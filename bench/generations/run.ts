@@ -1,6 +1,6 @@
 /**
- * What the way between two nodes adds to a token: from its making by a timer to its arrival at the consumer, over real
- * sockets from another process, against the direct call in this one. The two take turns.
+ * What the way between two nodes adds to a token: from its making by a timer to its arrival at the consumer, from another
+ * process over bare sockets and over an encrypted link, against the direct call in this one. They take turns.
  *
  *   node dist/bench/generations/run.js [tokens of a stream = 300] [rounds = 4]
  */
@@ -12,11 +12,13 @@ import { CHILD_NODE, startServingChild, stopServingChild } from '../../test/gene
 import { SocketLinks } from '../../test/generations/socketLinks.js';
 import { produceTokens, tokenAgeMs } from '../../test/generations/tokenProducer.js';
 import { percentile } from '../api/measure.js';
+import { startLinkedNode } from './linkedNode.js';
 
 const TOKENS = Number(process.argv[2] ?? 300);
 const ROUNDS = Number(process.argv[3] ?? 4);
 const TOKEN_MS = 5;
 const STREAMS = [1, 16, 64];
+const RUNNER = 'runner' as RunnerId;
 const MICROSECONDS_PER_MILLISECOND = 1_000;
 
 async function agesOf(stream: GenerationStream, ages: number[]): Promise<void> {
@@ -28,11 +30,14 @@ async function agesOf(stream: GenerationStream, ages: number[]): Promise<void> {
 
 const links = await SocketLinks.listen('here' as NodeId);
 const child = await startServingChild(links, TOKEN_MS);
-const remote = new RemoteGenerations({ links });
+const node = await startLinkedNode(TOKEN_MS);
+const overSockets = new RemoteGenerations({ links });
+const overLink = new RemoteGenerations({ links: node.links });
 const request = { ...TEST_REQUEST, maxTokens: TOKENS };
 const ways: Record<string, () => GenerationStream> = {
   direct: () => produceTokens(request, TOKEN_MS),
-  remote: () => remote.open(CHILD_NODE, 'runner' as RunnerId, request),
+  sockets: () => overSockets.open(CHILD_NODE, RUNNER, request),
+  link: () => overLink.open(node.nodeId, RUNNER, request),
 };
 
 console.log(
@@ -54,4 +59,6 @@ for (const streams of STREAMS) {
   }
 }
 await stopServingChild(child);
+await stopServingChild(node.child);
+await node.links.close();
 await links.close();

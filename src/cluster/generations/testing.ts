@@ -36,7 +36,7 @@ export const ENDING: readonly GenerationEvent[] = [
 ];
 
 /** A generation that a test produces by hand. */
-export interface Produced {
+interface Produced {
   readonly runnerId: RunnerId;
   readonly request: GenerationRequest;
   readonly stream: GenerationStream;
