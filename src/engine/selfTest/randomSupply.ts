@@ -55,13 +55,13 @@ export function randomEmbeddings({
 }
 
 function randomTensor(name: string, elements: number): Float32Array {
-  const random = generator(hash(name));
-  const value = valueOf(name);
+  const random = generator(seedOf(name));
+  const value = weightOf(name);
   return Float32Array.from({ length: elements }, () => value(random()));
 }
 
 /** @returns a weight from a number in [-0.5, 0.5) */
-function valueOf(name: string): (random: number) => number {
+function weightOf(name: string): (random: number) => number {
   if (name.includes('norm') && name.endsWith('.weight')) return (random) => 1 + random * NORM_SPREAD;
   if (name.includes('ssm_a')) return (random) => random - 1;
   if (name.startsWith('token_embd')) return (random) => random * EMBEDDING_SPREAD;
@@ -69,7 +69,7 @@ function valueOf(name: string): (random: number) => number {
 }
 
 /** FNV-1a */
-function hash(text: string): number {
+function seedOf(text: string): number {
   let state = 2_166_136_261;
   for (let index = 0; index < text.length; index += 1) {
     state = Math.imul(state ^ text.charCodeAt(index), 16_777_619);
