@@ -34,6 +34,17 @@ test('the messages before a bad frame come out first', () => {
   assert.throws(() => messages.next(), FrameError);
 });
 
+test('R12: a message that comes byte by byte comes whole, and so does the next', () => {
+  const messages = ['x'.repeat(300_000), 'next'];
+  const stream = Buffer.concat(messages.map((entry) => encodeFrame(entry, LIMIT_BYTES)));
+  const reader = new FrameReader(LIMIT_BYTES);
+  const received: unknown[] = [];
+  for (let i = 0; i < stream.length; i += 1) {
+    received.push(...reader.push(stream.subarray(i, i + 1)));
+  }
+  assert.deepEqual(received, messages);
+});
+
 test('R12: a length past the limit and bytes that are no message are refused at once', () => {
   const tooLong = Buffer.alloc(4);
   tooLong.writeUInt32LE(LIMIT_BYTES + 1);

@@ -6,6 +6,8 @@
 import { Packr } from 'msgpackr';
 
 const HEADER_BYTES = 4;
+/** Chunks that may wait loose for the rest of their message; then they become one, since a chunk has a cost of its own. */
+const LOOSE_CHUNKS = 1_024;
 const packr = new Packr({ useRecords: false, bundleStrings: false });
 
 export class FrameError extends Error {
@@ -29,6 +31,8 @@ export class FrameReader {
   readonly #limitBytes: number;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  /** The last chunks that have not been joined yet. */
+  #looseChunks = 0;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -44,8 +48,7 @@ export class FrameReader {
    * it throws, so that what is received does not depend on how the stream was cut. Read it to its end.
    */
   *messages(chunk: Buffer): Generator<unknown, void, undefined> {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
+    this.#keep(chunk);
     for (;;) {
       if (this.#bytes < HEADER_BYTES) return;
       const length = this.#peek(HEADER_BYTES).readUInt32LE(0);
@@ -56,6 +59,15 @@ export class FrameReader {
       this.#take(HEADER_BYTES);
       yield this.#decode(this.#take(length));
     }
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    this.#looseChunks += 1;
+    if (this.#looseChunks < LOOSE_CHUNKS) return;
+    this.#chunks.push(Buffer.concat(this.#chunks.splice(-LOOSE_CHUNKS)));
+    this.#looseChunks = 0;
   }
 
   #decode(body: Buffer): unknown {
@@ -78,6 +90,7 @@ export class FrameReader {
     if (length === 0) return Buffer.alloc(0);
     const first = this.#peek(length);
     this.#bytes -= length;
+    this.#looseChunks = 0;
     if (first.length === length) {
       this.#chunks.shift();
       return first;
