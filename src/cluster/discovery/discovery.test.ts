@@ -176,6 +176,7 @@ describe('multicast', () => {
     });
     const attacker = createSocket('udp4');
     context.after(() => attacker.close());
+    await new Promise<void>((resolve) => attacker.bind(0, '127.0.0.2', resolve));
     const sent = 3 * LIMITS.announcementsPerSourcePerSecond;
     for (let turn = 0; turn < sent; turn += 1) {
       attacker.send(randomBytes(randomInt(0, 2_000)), network.groupPort, '127.0.0.1');
