@@ -35,15 +35,19 @@ export class RunnerChannel {
     stream.on('error', () => this.close());
   }
 
-  /** Hands a message to the runner. A message that cannot be sent breaks the channel. */
+  /**
+   * Hands a message to the runner. A runner that does not read breaks the channel.
+   * @throws {FrameError} when the message is over the limit; nothing is sent then
+   */
   send(message: ToRunner): void {
     if (this.#isBroken || this.#stream.destroyed) return;
+    const frame = encodeFrame(message, LIMITS.runnerFrameBytes);
     if (this.#stream.writableLength > LIMITS.runnerWriteBufferBytes) {
       this.#break(`the runner does not read: ${this.#stream.writableLength} bytes are waiting for it`);
       return;
     }
     this.#sent += 1;
-    this.#stream.write(encodeFrame(message, LIMITS.runnerFrameBytes));
+    this.#stream.write(frame);
   }
 
   /** Messages handed over so far. */

@@ -16,6 +16,7 @@ import {
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
 import type { Failpoint } from '../shared/failpoints.js';
+import { FrameError } from '../shared/frames.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream } from '../shared/generationStream.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
@@ -129,7 +130,17 @@ export class RunnerProcess {
       this.#restWhenDone();
     });
     this.#move('running', null, null);
-    this.#channel.send({ kind: 'generate', request, generation });
+    try {
+      this.#channel.send({ kind: 'generate', request, generation });
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      const fault: Fault = {
+        code: 'request_too_large',
+        message: `The request is too large for its runner: ${error.message}`,
+      };
+      this.#requests.push(request, { kind: 'failed', fault });
+      this.#restWhenDone();
+    }
   }
 
   /** Causes a fault in the running process; tests only. */

@@ -1,5 +1,6 @@
 /** How a runner process begins and ends. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { TIMES } from '../../src/shared/limits.js';
 import { RUNNER_PROTOCOL_VERSION, type RunnerSettings } from '../../src/shared/runnerProtocol.js';
@@ -38,6 +39,19 @@ test('R49: a runner greets, reports its phases in order, and tells about its mod
     assert.ok(facts!.backends.includes('CPU') && facts!.memoryBytes > 0);
   });
 });
+
+test(
+  'R43: no memory goes into a core file, which would be written before the crash is known',
+  LIMIT,
+  async () => {
+    await withRunner(async (runner) => {
+      await runner.waitFor((message) => message.kind === 'hello');
+      const filter = `/proc/${runner.child.pid}/coredump_filter`;
+      if (existsSync('/proc/self/coredump_filter'))
+        assert.equal(Number(`0x${readFileSync(filter, 'utf8')}`), 0);
+    });
+  },
+);
 
 test('a request that comes while the model loads is answered when it is ready', LIMIT, async () => {
   await withRunner(async (runner) => {

@@ -13,6 +13,9 @@ import {
 } from '../../src/shared/runnerProtocol.js';
 
 const TOKEN_INTERVAL_MS = 5;
+const LARGE_BYTES = 100_000_000;
+/** Bytes of text in each token of a runner that is long-winded. */
+const LONG_TEXT_BYTES = 10_000_000;
 const channel = new Socket({ fd: RUNNER_CHANNEL_FD });
 const reader = new FrameReader(LIMITS.runnerFrameBytes);
 const timers = new Map<number, NodeJS.Timeout>();
@@ -48,6 +51,12 @@ const behaviours: Record<string, () => unknown> = {
   abort: () => process.abort(),
   garbage: () => channel.write(Buffer.from([3, 0, 0, 0, 0xc1, 0xc1, 0xc1])),
   'a frame of 4 GB': () => channel.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3])),
+  'a message of 100 MB': () => {
+    const header = Buffer.alloc(4);
+    header.writeUInt32LE(LARGE_BYTES);
+    channel.write(header);
+    channel.write(Buffer.alloc(LARGE_BYTES, 'x'));
+  },
   'an unknown message': () => channel.write(encodeFrame({ kind: 'nonsense' }, LIMITS.runnerFrameBytes)),
   'an illegal move': () => send({ kind: 'phase', phase: 'ready', progress: null }),
   'say nothing': () => undefined,
@@ -74,6 +83,24 @@ const behaviours: Record<string, () => unknown> = {
   },
 };
 
+interface Stop {
+  shutdown(): void;
+  terminate(): void;
+}
+
+const ignore = () => undefined;
+const OBEDIENT: Stop = { shutdown: () => process.exit(0), terminate: () => process.exit(0) };
+const STOPS: Record<string, Stop> = {
+  'ignore every request to stop': { shutdown: ignore, terminate: ignore },
+  'crash when asked to stop': { shutdown: () => process.abort(), terminate: ignore },
+  'crash at SIGTERM': { shutdown: ignore, terminate: () => process.abort() },
+  'exit with 1 when asked to stop': { shutdown: () => process.exit(1), terminate: ignore },
+  'talk nonsense when asked to stop': {
+    shutdown: () => channel.write(Buffer.from([3, 0, 0, 0, 0xc1, 0xc1, 0xc1])),
+    terminate: ignore,
+  },
+};
+
 function load(): void {
   setInterval(beat, HEARTBEAT_MS);
   const act = behaviours[behaviour];
@@ -90,8 +117,10 @@ function load(): void {
 function generate(request: number): void {
   send({ kind: 'event', request, event: { kind: 'started', promptTokens: 1, cachedPromptTokens: 0 } });
   if (behaviour === 'hang in an endless loop') for (;;) counter += 1;
+  const text = behaviour === 'long-winded' ? 'x'.repeat(LONG_TEXT_BYTES) : 'x';
   const timer = setInterval(() => {
-    send({ kind: 'event', request, event: { kind: 'delta', choice: 0, text: 'x', tokens: [1] } });
+    if (channel.writableLength > LONG_TEXT_BYTES) return;
+    send({ kind: 'event', request, event: { kind: 'delta', choice: 0, text, tokens: [1] } });
   }, TOKEN_INTERVAL_MS);
   timers.set(request, timer);
 }
@@ -107,8 +136,8 @@ function receive(message: ToRunner): void {
     generate(message.request);
   } else if (message.kind === 'cancel') {
     clearInterval(timers.get(message.request));
-  } else if (behaviour !== 'ignore every request to stop') {
-    process.exit(0);
+  } else {
+    (STOPS[behaviour] ?? OBEDIENT).shutdown();
   }
 }
 
@@ -116,7 +145,5 @@ channel.on('data', (chunk: Buffer) => {
   for (const message of reader.push(chunk)) receive(message as ToRunner);
 });
 channel.on('close', () => process.exit(0));
-process.on('SIGTERM', () => {
-  if (behaviour !== 'ignore every request to stop') process.exit(0);
-});
+process.on('SIGTERM', () => (STOPS[behaviour] ?? OBEDIENT).terminate());
 send({ kind: 'hello', version: RUNNER_PROTOCOL_VERSION, pid: process.pid });
