@@ -1,16 +1,27 @@
 /**
  * Every fault of a runner in mid-stream, again and again: until the node knows, until the client has its coded error,
  * until the model is ready again, and how `/health`, `/state` and the node's event loop fare meanwhile. Each round has
- * a node of its own, so that the first restart is measured (backoff 1.5 to 2 s).
+ * a node of its own, so that the first restart is measured (backoff 1.5 to 2 s). Beside it stands what the operating
+ * system takes by itself: how long the parent of an idle process of the runner's size waits for the end of it after
+ * SIGKILL, and the longest delay of an idle event loop during the same time.
  *
- *   node dist/bench/supervision/run.js [rounds = 20] [fault …]
+ *   node dist/bench/supervision/run.js [rounds = 20] [fault …] [--shape qwen3-0.6b]
  */
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { NodeProcess } from '../../test/support/nodeProcess.js';
 import { percentile, row, timeStream } from '../api/measure.js';
+import { randomModel, type ShapeName } from '../engine/randomModel.js';
+import { BareProcess } from './bareProcess.js';
 
-const MODEL = 'shoal-guide';
-const ROUNDS = Number(process.argv[2] ?? 20);
+const { values, positionals } = parseArgs({
+  options: { shape: { type: 'string' } },
+  allowPositionals: true,
+});
+const SERVED = values.shape === undefined ? 'shoal-guide' : randomModel(values.shape as ShapeName, 'q4_0');
+const MODEL = basename(SERVED, '.gguf');
+const ROUNDS = Number(positionals[0] ?? 20);
 const STREAM_BEFORE_FAULT_MS = 150;
 const BODY = {
   model: MODEL,
@@ -51,6 +62,8 @@ interface Times {
 
 const healthMs: number[] = [];
 const stateMs: number[] = [];
+const bareMs: number[] = [];
+const residentMebibytes: number[] = [];
 let loopDelayMs = 0;
 
 /** Resolves when the node says on `/events` that its runner has failed. */
@@ -71,7 +84,7 @@ async function watch(url: string, times: number[], stop: AbortSignal): Promise<v
 }
 
 async function round(fault: Fault, times: Times): Promise<void> {
-  const node = await NodeProcess.start('--serve', MODEL, '--failpoints', '--log-level', 'error');
+  const node = await NodeProcess.start('--serve', SERVED, '--failpoints', '--log-level', 'error');
   await node.ready();
   const { pid } = await node.runner();
   if (pid === null) throw new Error('no runner');
@@ -86,6 +99,10 @@ async function round(fault: Fault, times: Times): Promise<void> {
     () => performance.now(),
   );
   await node.until('running', ({ tasks }) => Object.values(tasks).some(({ status }) => status === 'running'));
+  const residentBytes = (await node.runner()).load?.resident_bytes ?? 0;
+  const bare = await BareProcess.start(residentBytes);
+  residentMebibytes.push(residentBytes / 2 ** 20);
+  bareMs.push(await bare.kill());
   await sleep(STREAM_BEFORE_FAULT_MS);
   const begun = performance.now();
   await fault(node, pid);
@@ -103,7 +120,8 @@ async function round(fault: Fault, times: Times): Promise<void> {
   await node.stop();
 }
 
-const chosen = process.argv.slice(3);
+const chosen = positionals.slice(1);
+const idle = await BareProcess.start();
 console.log(`${ROUNDS} rounds each; p50 / max in ms\n`);
 console.log(
   '| fault in mid-stream | known to the node | coded error at the client | ready again |\n|---|---|---|---|',
@@ -117,7 +135,15 @@ for (const [name, fault] of Object.entries(FAULTS)) {
   );
   console.log(`| ${name} | ${cells.join(' | ')} |`);
 }
+console.log(
+  `\nKnown after SIGKILL to an idle process of ${percentile(residentMebibytes, 0.5).toFixed(0)} MiB, the size of the ` +
+    `runner: ${percentile(bareMs, 0.5).toFixed(1)} / ${percentile(bareMs, 1).toFixed(1)} ms`,
+);
 console.log('\n| meanwhile, ms | p50 | p99 | max |\n|---|---|---|---|');
 console.log(row('/health', healthMs));
 console.log(row('/state', stateMs));
-console.log(`\nlongest delay of a node's event loop: ${loopDelayMs.toFixed(1)} ms`);
+console.log(
+  `\nlongest delay of a node's event loop: ${loopDelayMs.toFixed(1)} ms; of an idle process: ` +
+    `${(await idle.longestDelayMs()).toFixed(1)} ms (both sampled every 10 ms, which is part of them)`,
+);
+await idle.kill();
