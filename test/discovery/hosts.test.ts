@@ -7,7 +7,8 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Host, Hosts, whyNoHosts } from '../support/hosts.js';
 import { ip, removeLeftovers } from '../support/hostsKernel.js';
-import { isAlive } from '../support/nodeProcess.js';
+import { createPlaces } from '../support/hostsOnLoopback.js';
+import { isAlive, NodeProcess } from '../support/nodeProcess.js';
 import { Lines } from './lines.js';
 
 const skip = (await whyNoHosts()) ?? false;
@@ -148,4 +149,30 @@ describe('hosts on a switch', { skip }, () => {
     while (isAlive(pid) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.ok(!isAlive(pid));
   });
+});
+
+/** Also where there are no hosts: on the loopback network. */
+describe('places for nodes', () => {
+  for (const wish of ['hosts', 'loopback'] as const) {
+    test(`a node starts there, is reached, and ends with its place (${wish})`, {
+      timeout: 120_000,
+    }, async () => {
+      const places = await createPlaces(2, wish);
+      try {
+        const addresses = places.places.map(({ ipv4 }) => ipv4);
+        assert.equal(new Set(addresses).size, 2);
+        const [place] = places.places;
+        assert.ok(place);
+        const node = await NodeProcess.startAt(place);
+        assert.deepEqual((await node.state()).instances, {});
+        assert.equal(await node.stop(), 0);
+        const abandoned = await NodeProcess.startAt(place);
+        await places.close();
+        assert.equal(await abandoned.exited, 'SIGKILL');
+        await abandoned.stop();
+      } finally {
+        await places.close();
+      }
+    });
+  }
 });

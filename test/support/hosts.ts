@@ -19,6 +19,7 @@ import {
   removeNamespaces,
   whyNoNamespaces,
 } from './hostsKernel.js';
+import type { Place } from './nodeProcess.js';
 
 export interface HostsOptions {
   readonly count: number;
@@ -26,13 +27,6 @@ export interface HostsOptions {
   readonly layout?: 'switch' | 'cable';
   /** Give them addresses 10.77.0.N/24; they have link-local ones of IPv6 anyway. @default true */
   readonly ipv4?: boolean;
-}
-
-/** Where a program can be started: in a host, or right here. */
-export interface Place {
-  spawn(command: string, parameters: readonly string[], options: SpawnOptions): ChildProcess;
-  /** Makes an HTTP address on the place's loopback one that this process can use. */
-  reach(url: string): Promise<string>;
 }
 
 const DEVICE = 'eth0';

@@ -1,5 +1,5 @@
 /** A real node in a process of its own, for tests and benchmarks: started, watched, and always ended. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,18 @@ import { packageRoot } from '../../src/shared/packageRoot.js';
 
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 15_000;
+
+/** Where a program can be started: on this machine, or in a host of its own (`hosts.ts`). */
+export interface Place {
+  spawn(command: string, parameters: readonly string[], options: SpawnOptions): ChildProcess;
+  /** Makes an HTTP address on the place's loopback one that this process can use. */
+  reach(url: string): Promise<string>;
+}
+
+const HERE: Place = {
+  spawn: (command, parameters, options) => spawn(command, [...parameters], options),
+  reach: (url) => Promise.resolve(url),
+};
 
 export interface NodeState {
   readonly runners: Record<string, RunnerState>;
@@ -47,11 +59,16 @@ export class NodeProcess {
   }
 
   /** Starts `shoal up` on a free port with a home of its own. Rejects when it does not listen in time. */
-  static async start(...parameters: readonly string[]): Promise<NodeProcess> {
+  static start(...parameters: readonly string[]): Promise<NodeProcess> {
+    return NodeProcess.startAt(HERE, ...parameters);
+  }
+
+  /** The same in another place, such as a host; `url` leads there. */
+  static async startAt(place: Place, ...parameters: readonly string[]): Promise<NodeProcess> {
     const home = mkdtempSync(join(tmpdir(), 'shoal-home-'));
     const program = join(packageRoot(), 'bin', 'shoal.js');
     const fixed = ['up', '--home', home, '--api-port', '0', '--log-json', '--log-level', 'info'];
-    const child = spawn(process.execPath, [program, ...fixed, ...parameters], {
+    const child = place.spawn(process.execPath, [program, ...fixed, ...parameters], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const log: string[] = [];
@@ -60,7 +77,7 @@ export class NodeProcess {
       if (log.length > 1_000) log.shift();
     });
     try {
-      const url = await firstAddress(child);
+      const url = await place.reach(await firstAddress(child));
       return new NodeProcess(url, home, child, log);
     } catch (error) {
       child.kill('SIGKILL');
