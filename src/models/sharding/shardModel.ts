@@ -55,7 +55,7 @@ export interface ShardModel {
 /** Tokens of a vocabulary that nobody uses. */
 const PLACEHOLDER_VOCABULARY = 32;
 
-/** Lists under the architecture's name that have nothing to do with layers, however long they are. */
+/** Lists that have nothing to do with layers, however long they are. */
 const NOT_BY_LAYER = /\.(rope\.dimension_sections|rope\.scaling\..*|.*deepstack.*)$/;
 
 const LAYER = /^blk\.(\d+)\.(.*)$/s;
@@ -170,7 +170,7 @@ function shardMetadata(
   const metadata = new Map<string, WritableMetadata>();
   for (const [key, value] of gguf.metadata) {
     if (key.startsWith('tokenizer.') || key.startsWith('split.') || key.startsWith('general.')) continue;
-    metadata.set(key, key.startsWith(prefix) ? forLayers(key, value, range, facts) : value);
+    metadata.set(key, forLayers(key, value, range, facts));
   }
   const set = (key: string, value: number, type: 'uint32' | 'float32' = 'uint32'): void => {
     metadata.set(prefix + key, { type, value });

@@ -12,7 +12,7 @@ type Entry = number | boolean | string | readonly number[];
 
 /** Real numbers among the metadata; all other numbers are whole. */
 const REALS =
-  /(epsilon|scale|bias|freq_base|freq_base_swa|clamp_kqv|softcapping|alpha_n|alpha_p|beta|xielu.eps|gate_lower_bound|swiglu_clamp.*|beta_fast|beta_slow)$/;
+  /(epsilon|scale|bias|freq_base|freq_base_swa|clamp_kqv|softcapping|xielu\..*|gate_lower_bound|swiglu_clamp.*|beta_fast|beta_slow)$/;
 
 /** For every architecture; each takes what it knows. */
 const COMMON: Readonly<Record<string, Entry>> = {
@@ -54,10 +54,6 @@ const COMMON: Readonly<Record<string, Entry>> = {
   expert_group_scale: 1,
   experts_per_group: 1,
   expert_weights_scale: 1.5,
-  'xielu.alpha_n': 1,
-  'xielu.alpha_p': 1,
-  'xielu.beta': 1,
-  'xielu.eps': 1e-7,
   'ssm.inner_size': 2048,
   'ssm.conv_kernel': 4,
   'ssm.state_size': 128,
@@ -95,6 +91,9 @@ export function architectureHeader(architecture: string, tensors: readonly strin
   ]);
   for (const [key, entry] of Object.entries(entries))
     metadata.set(`${architecture}.${key}`, metadataOf(key, entry));
+  for (const [key, entry] of Object.entries(ELSEWHERE[architecture] ?? {})) {
+    metadata.set(key, metadataOf(key, entry));
+  }
   return {
     version: 3,
     metadata,
@@ -104,12 +103,45 @@ export function architectureHeader(architecture: string, tensors: readonly strin
   };
 }
 
-const DELTA_NET = { full_attention_interval: 4, 'ssm.inner_size': 4096, 'ssm.time_step_rank': 32, 'ssm.group_count': 16 };
+const DELTA_NET = {
+  full_attention_interval: 4,
+  'ssm.inner_size': 4096,
+  'ssm.time_step_rank': 32,
+  'ssm.group_count': 16,
+};
+
+const EACH_HEAD_HAS_KEYS = { 'attention.head_count_kv': 16 };
+
+const byLayer = (value: (layer: number) => number): number[] =>
+  Array.from({ length: LAYERS }, (_, layer) => value(layer));
 
 const OTHERS: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   qwen3next: DELTA_NET,
   qwen35: DELTA_NET,
   qwen35moe: DELTA_NET,
+  olmoe: EACH_HEAD_HAS_KEYS,
+  dots1: EACH_HEAD_HAS_KEYS,
+  jais2: EACH_HEAD_HAS_KEYS,
+  mellum: { 'attention.sliding_window_pattern': byLayer((layer) => (layer % 5 === 2 ? 0 : 1)) },
+};
+
+/** Metadata that does not stand under the architecture's name. */
+const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
+  apertus: {
+    'xielu.alpha_n': byLayer((layer) => 0.5 + layer / 8),
+    'xielu.alpha_p': byLayer((layer) => 1 - layer / 32),
+    'xielu.beta': byLayer((layer) => 0.5 + layer / 64),
+    'xielu.eps': byLayer(() => 1e-6),
+  },
+};
+
+/** Tensors that files have although the architecture could do without. */
+const USUAL_TENSORS: Readonly<Record<string, (layer: number) => readonly string[]>> = {
+  phi3: () => ['attn_qkv.weight'],
+  qwen2: () => ['attn_q.bias', 'attn_k.bias', 'attn_v.bias'],
+  qwen3next: (layer) => ((layer + 1) % 4 === 0 ? [] : ['attn_qkv.weight', 'attn_gate.weight']),
+  qwen35: (layer) => ((layer + 1) % 4 === 0 ? [] : ['attn_qkv.weight', 'attn_gate.weight']),
+  qwen35moe: (layer) => ((layer + 1) % 4 === 0 ? [] : ['attn_qkv.weight', 'attn_gate.weight']),
 };
 
 /** Attention in every third layer, beginning with the first. */
@@ -123,26 +155,30 @@ function metadataOf(key: string, entry: Entry): MetadataValue {
   if (typeof entry === 'string') return { type: 'string', value: entry };
   if (typeof entry === 'boolean') return { type: 'bool', value: entry };
   if (typeof entry !== 'number') {
-    return { type: 'array', elementType: 'uint32', value: entry, length: entry.length };
+    const elementType = REALS.test(key) ? 'float32' : 'uint32';
+    return { type: 'array', elementType, value: entry, length: entry.length };
   }
   return { type: REALS.test(key) ? 'float32' : 'uint32', value: entry };
 }
 
-/** Names of the tensors that an architecture cannot do without, as the engine asks for them. */
-export function neededTensors(architecture: string): string[] {
+/** Names of the tensors of an architecture: those that it cannot do without, as the engine asks for them, and some. */
+export function tensorNames(architecture: string): string[] {
+  const usual = byLayer((layer) => layer).flatMap((layer) =>
+    (USUAL_TENSORS[architecture]?.(layer) ?? []).map((name) => `blk.${layer}.${name}`),
+  );
   // The engine wants as many tensors to be listed as it creates, and says how many these are.
-  const open = (count: number): string[] => {
-    const placeholders = Array.from({ length: count }, (_, index) => `placeholder.${index}`);
-    const names = new Set<string>();
-    const header = tinyLikeness(architectureHeader(architecture, placeholders));
+  const open = (missing: number): string[] => {
+    const placeholders = Array.from({ length: missing }, (_, index) => `placeholder.${index}`);
+    const names = new Set(usual);
+    const header = tinyLikeness(architectureHeader(architecture, [...usual, ...placeholders]));
     openWholeLikeness(header, LAYERS, (name) => names.add(name)).close();
     return [...names];
   };
   try {
     return open(0);
   } catch (error) {
-    const count = /expected 0, got (\d+)/.exec(String(error))?.[1];
-    if (count === undefined) throw error;
-    return open(Number(count));
+    const counts = /expected (\d+), got (\d+)/.exec(String(error));
+    if (counts === null) throw error;
+    return open(Number(counts[2]) - Number(counts[1]));
   }
 }

@@ -74,9 +74,11 @@ export class NodeTap {
     const { sizeBytes, set, get } = this.#native.tensor;
     const bytes = sizeBytes(tensor);
     if (this.#isNamed(tensor, this.#names.output)) {
-      if (bytes > this.#taken.buffer.byteLength) return false;
-      get(tensor, this.#taken.address, 0, bytes);
-      this.#takenBytes = bytes;
+      // llama.cpp may compute a batch in several graphs, in the order of its rows.
+      if (this.#takenBytes + bytes <= this.#taken.buffer.byteLength) {
+        get(tensor, this.#taken.address + this.#takenBytes, 0, bytes);
+      }
+      this.#takenBytes += bytes;
       return false;
     }
     // Of another size: nothing is taken in the end, and the step fails.
