@@ -31,7 +31,7 @@ export class BareProcess {
   async longestDelayMs(): Promise<number> {
     const line = once(this.#lines, 'line');
     this.#child.stdin?.write('\n');
-    return Number((await line)[0]);
+    return Number(String((await line)[0]).split(' ')[0]);
   }
 
   /** SIGKILL. Returns the milliseconds until its parent knows. */
