@@ -1,12 +1,13 @@
 /** What every room of the API works with. */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Lifetimes } from './http/lifetime.js';
-import type { FailpointService, GenerationService, NodeView, RequestObserver } from './ports.js';
+import type { ClusterCommands, FailpointService, GenerationService, NodeView, RequestObserver } from './ports.js';
 
 /** The parts that the composition root plugs in. */
 export interface ApiComponents {
   readonly generations: GenerationService;
   readonly view: NodeView;
+  readonly commands: ClusterCommands;
   readonly observer: RequestObserver;
   readonly log: FastifyBaseLogger;
   /** Absent: no failpoints, neither by header nor by route. */

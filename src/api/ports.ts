@@ -20,7 +20,7 @@ export interface GenerationService {
   /** Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it. */
   generate(request: GenerationRequest, signal: AbortSignal): Promise<Generation>;
   /** Ends a request wherever it is. False when no such request is running. */
-  cancel(commandId: CommandId): boolean;
+  cancel(commandId: CommandId): Promise<boolean>;
 }
 
 /** What `/events` says: an event, or the state, and the index that it brings the reader to. Plain JSON. */
@@ -47,8 +47,21 @@ export interface NodeView {
 
 /** Causes faults on purpose; plugged in only where the node was started with `--failpoints`. */
 export interface FailpointService {
-  /** @param runnerId null = every runner of this node. @returns how many runners it concerns */
-  fail(failpoint: Failpoint, runnerId: RunnerId | null): number;
+  /**
+   * @param target null = this node, and every runner of the node
+   * @returns how many parts it concerns
+   * @throws {ShoalError} `node_lost`, `not_found` when the node is not there or allows no faults
+   */
+  fail(
+    failpoint: Failpoint,
+    target: { readonly nodeId: NodeId | null; readonly runnerId: RunnerId | null },
+  ): Promise<number>;
+}
+
+/** What a person asks of the cluster. Each rejects with the coded refusal, or `not_ready` without a master. */
+export interface ClusterCommands {
+  forgetNode(nodeId: NodeId): Promise<void>;
+  deleteInstance(instanceId: InstanceId): Promise<void>;
 }
 
 /** Told once for each HTTP request that ends; for metrics. */

@@ -5,8 +5,12 @@ import type { Logger } from 'pino';
 import { keepClusterKey, loadClusterKey } from '../cluster/clusterKey.js';
 import { ClusterNode, type NodeStore, type StoredTerm } from '../cluster/clusterNode.js';
 import { lockHome } from '../cluster/homeLock.js';
+import type { Discovery } from '../cluster/discovery/contract.js';
+import { MulticastDiscovery } from '../cluster/discovery/multicastDiscovery.js';
+import { RememberedPeers } from '../cluster/discovery/rememberedPeers.js';
 import { loadIdentity, type NodeIdentity } from '../cluster/identity.js';
 import { formatAddress } from '../cluster/link/addresses.js';
+import type { OnNotice } from '../cluster/link/notices.js';
 import { TlsPeerLinks } from '../cluster/link/tlsPeerLinks.js';
 import { makeHome } from '../cluster/privateFiles.js';
 import { FailpointFiles } from '../cluster/store/failpointFiles.js';
@@ -51,7 +55,7 @@ export async function openCluster(options: UpOptions, log: Logger, closers: Clos
   const faulty = options.failpoints ? new FailpointFiles(folder) : null;
   const store: NodeStore = new FileControlStore<Entry, Snapshot, StoredTerm>({
     files: faulty ?? folder,
-    notify: (level, message, fields) => log[level](fields ?? {}, message),
+    notify: noticesTo(log),
   });
   const cluster = await ClusterNode.open({ links, store }, node);
   closers.add(() => store.close());
@@ -71,11 +75,7 @@ async function startLinks(
   secrets: { readonly identity: NodeIdentity; readonly clusterKey: Buffer },
   log: Logger,
 ): Promise<TlsPeerLinks> {
-  const components = {
-    ...secrets,
-    onNotice: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: object) =>
-      log[level](fields, message),
-  };
+  const components = { ...secrets, onNotice: noticesTo(log) };
   if (peerPort !== null) return TlsPeerLinks.start(components, { name, host: peerHost, port: peerPort });
   try {
     return await TlsPeerLinks.start(components, { name, host: peerHost });
@@ -95,8 +95,24 @@ function ownAddresses(peerHost: string | null, port: number): string[] {
   return hosts.map((host) => formatAddress({ host, port }));
 }
 
-/** Keeps the links of a full mesh: who is in the state and not linked is dialled. */
-export function meetOthers({ cluster, links, node }: ClusterParts, home: string): void {
+/**
+ * Looks for the others: those that announce themselves, those that were met before, those that a person named, and
+ * those that the state knows, so that all are linked with all.
+ */
+export async function meetOthers(
+  { cluster, links, node, clusterKey }: ClusterParts,
+  { home, peer, discovery }: UpOptions,
+  log: Logger,
+  closers: Closers,
+): Promise<void> {
+  const onNotice = noticesTo(log);
+  const remembered = new RememberedPeers({ files: new FolderFiles(join(home, 'peers')), onNotice });
+  const ways: Discovery[] = [remembered];
+  if (discovery) {
+    ways.push(
+      new MulticastDiscovery({ nodeId: node.nodeId, clusterKey, onNotice }, { linkPort: links.port }),
+    );
+  }
   const dialAll = () => {
     for (const { nodeId, addresses } of cluster.state.nodes.values()) {
       if (nodeId === node.nodeId || links.peers.has(nodeId)) continue;
@@ -107,12 +123,25 @@ export function meetOthers({ cluster, links, node }: ClusterParts, home: string)
   cluster.listen({
     applied: ({ event }) => {
       if (event.kind === 'NodeJoined') dialAll();
+      if (event.kind === 'NodeForgotten') remembered.forget(event.nodeId);
     },
     replaced: dialAll,
-    peerLinked: () => {
+    peerLinked: ({ nodeId, address }) => {
+      remembered.remember(nodeId, address);
       if (!hasMet) keepClusterKey(home);
       hasMet = true;
     },
   });
+  for (const address of peer) links.dial(address, { keep: true });
   dialAll();
+  for (const way of ways) {
+    closers.add(() => way.close());
+    await way.start((address, nodeId) => {
+      if (nodeId === null || !links.peers.has(nodeId)) links.dial(address);
+    });
+  }
+}
+
+function noticesTo(log: Logger): OnNotice {
+  return (level, message, fields) => log[level](fields, message);
 }

@@ -129,7 +129,9 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   cluster.listen({
     peerJudged: (peerId, status) => {
       const message = `node ${cluster.state.nodes.get(peerId)?.name ?? peerId} (${peerId}) is gone`;
-      if (status === 'dead') router.nodeLost(peerId, { code: 'node_lost', message });
+      if (status !== 'dead') return;
+      router.nodeLost(peerId, { code: 'node_lost', message });
+      calls.closeAllTo(peerId, { code: 'node_lost', message });
     },
   });
   let apiUrl: string | null = null;
@@ -159,12 +161,11 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   metrics.start();
   closers.add(() => metrics.close());
   logCluster(cluster, log, metrics);
-  meetOthers(parts, options.home);
   cluster.start();
   registers.start();
   closers.add(() => registers.close());
   if (options.worker) worker.start();
-  for (const address of options.peer) links.dial(address, { keep: true });
+  await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
   void serve(cluster, nodeId, served, stopping.signal, log);
 
@@ -194,7 +195,7 @@ function findModel(
   return async (modelId) => {
     // A model that was given by its path is in no folder of the catalogue.
     const model = served.find((entry) => entry.modelId === modelId) ?? (await catalogue.resolve(modelId));
-    return { path: model.path, threads: threads ?? computeThreads(model.card.weightsBytes) };
+    return { path: model.path, threads: threads ?? computeThreads(model.card.fileBytes) };
   };
 }
 

@@ -4,7 +4,7 @@ import type { AppliedEvent, ClusterNode } from '../cluster/clusterNode.js';
 import type { Register, Registers } from '../cluster/registers.js';
 import { type LinkView, type Telemetry, viewEvent, viewState } from '../control/view.js';
 import type { ModelListing } from '../models/listing.js';
-import type { ModelId, NodeId } from '../shared/ids.js';
+import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
 
 export interface NodeViewComponents {
   readonly cluster: ClusterNode;
@@ -43,7 +43,7 @@ export function createNodeView(nodeId: NodeId, components: NodeViewComponents): 
 
 function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeViewComponents): Telemetry {
   const nodes = new Map<NodeId, Readonly<Record<string, unknown>>>();
-  const runners = new Map<string, Readonly<Record<string, unknown>>>();
+  const runners = new Map<RunnerId, Readonly<Record<string, unknown>>>();
   const links: LinkView[] = [];
   const now = Date.now();
   for (const nodeId of cluster.state.nodes.keys()) {
@@ -51,7 +51,7 @@ function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeV
     if (heard === null) continue;
     const { memory, cpu, apiUrl } = heard.register;
     nodes.set(nodeId, { memory, cpu, apiUrl, backends: ['cpu'], lastSeen: new Date(heard.at).toISOString() });
-    for (const [runnerId, facts] of Object.entries(heard.register.runners)) runners.set(runnerId, facts);
+    for (const [runnerId, facts] of Object.entries(heard.register.runners)) runners.set(runnerId as RunnerId, facts);
     for (const { to, rttUs } of heard.register.links) {
       links.push({ from: nodeId, to, interfaceKind: null, rttUs, bandwidthBytesPerS: null, rdma: false });
     }

@@ -29,7 +29,7 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 function announceAsJson(node: RunningNode): () => void {
-  const line = { event: 'listening', node_id: node.nodeId, api_url: node.apiUrl, peer_address: null };
+  const line = { event: 'listening', node_id: node.nodeId, api_url: node.apiUrl, peer_address: node.peerAddress };
   process.stdout.write(`${JSON.stringify(line)}\n`);
   return () => undefined;
 }

@@ -14,6 +14,16 @@ export interface UpOptions {
   readonly apiKey: readonly string[];
   readonly allowOrigin: readonly string[];
   readonly insecure: boolean;
+  /** Address to listen on for links of other nodes; null = all. */
+  readonly peerHost: string | null;
+  /** Null = the default, or any free one when that is taken. */
+  readonly peerPort: number | null;
+  readonly token: string | null;
+  readonly peer: readonly string[];
+  readonly discovery: boolean;
+  readonly worker: boolean;
+  readonly api: boolean;
+  readonly offline: boolean;
   readonly serve: readonly string[];
   readonly models: readonly string[];
   readonly memory: number | null;
@@ -55,6 +65,19 @@ export function addUpOptions(command: Command, hostname: string): Command {
       collect,
     ),
     new Option('--insecure', 'allow an --api-host beyond loopback without any --api-key').default(false),
+    new Option(
+      '--peer-host <host>',
+      'address to listen on for links of other nodes; all when it is not given',
+    ),
+    new Option('--peer-port <port>', 'port for links of other nodes; 0 = any free one; 52416, or any when taken').argParser(
+      port,
+    ),
+    new Option('--token <token>', 'join the cluster of this token (see `shoal token`)'),
+    new Option('--peer <address>', 'HOST:PORT of a node to link with; may be repeated').argParser(collect),
+    new Option('--no-discovery', 'neither announce this node on the network nor look for others there'),
+    new Option('--no-worker', 'run no model on this node'),
+    new Option('--no-api', 'serve no HTTP on this node'),
+    new Option('--offline', 'never contact the internet').default(false),
     new Option('--serve <model>', 'model to serve: a name of `shoal models list`, or a file').argParser(
       collect,
     ),
@@ -85,6 +108,10 @@ export function readUpOptions(command: Command): UpOptions {
     ...(given as UpOptions),
     apiKey: given.apiKey ?? [],
     allowOrigin: given.allowOrigin ?? [],
+    peerHost: given.peerHost ?? null,
+    peerPort: given.peerPort ?? null,
+    token: given.token ?? null,
+    peer: given.peer ?? [],
     serve: given.serve ?? [],
     models: given.models ?? [],
     memory: given.memory ?? null,
@@ -112,6 +139,7 @@ function applyFile(command: Command, path: string): void {
 }
 
 function parseConfigValue(path: string, option: Option, value: unknown): unknown {
+  if (option.negate) return value !== true;
   if (option.isBoolean()) return value === true;
   const parse = (entry: unknown, previous: unknown): unknown => {
     if (typeof entry !== 'string' && typeof entry !== 'number') {

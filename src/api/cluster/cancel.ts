@@ -25,7 +25,7 @@ export function registerCancel(app: FastifyInstance, { generations }: ApiContext
     },
     async (request) => {
       const { command_id: commandId } = request.params;
-      if (!generations.cancel(commandId as CommandId)) {
+      if (!(await generations.cancel(commandId as CommandId))) {
         throw new ShoalError(
           'not_found',
           `No request "${commandId}" is running: it has ended, or never was.`,

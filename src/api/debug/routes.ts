@@ -4,7 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { ShoalError } from '../../shared/errors.js';
 import { parseFailpoint } from '../../shared/failpoints.js';
-import type { RunnerId } from '../../shared/ids.js';
+import type { NodeId, RunnerId } from '../../shared/ids.js';
 import type { ApiContext } from '../context.js';
 
 const bodySchema = z.strictObject({
@@ -14,7 +14,7 @@ const bodySchema = z.strictObject({
   runner_id: z.string().optional(),
 });
 
-export function registerDebug(app: FastifyInstance, { failpoints, view }: ApiContext): void {
+export function registerDebug(app: FastifyInstance, { failpoints }: ApiContext): void {
   if (failpoints === undefined) return;
   app
     .withTypeProvider<ZodTypeProvider>()
@@ -24,10 +24,10 @@ export function registerDebug(app: FastifyInstance, { failpoints, view }: ApiCon
       if (failpoint === null) {
         throw new ShoalError('invalid_request', `There is no failpoint ${name}.`, { param: 'name' });
       }
-      if (nodeId !== undefined && nodeId !== view.nodeId) {
-        throw new ShoalError('not_found', `There is no node ${nodeId}.`, { param: 'node_id' });
-      }
-      const runners = failpoints.fail(failpoint, (runnerId as RunnerId | undefined) ?? null);
+      const runners = await failpoints.fail(failpoint, {
+        nodeId: (nodeId as NodeId | undefined) ?? null,
+        runnerId: (runnerId as RunnerId | undefined) ?? null,
+      });
       if (runners > 0) return { failpoint: name, runners };
       throw new ShoalError('not_found', 'There is no such runner.', { param: 'runner_id' });
     });

@@ -75,7 +75,7 @@ export class InMemoryGenerations implements GenerationService {
     };
   }
 
-  cancel(commandId: CommandId): boolean {
+  async cancel(commandId: CommandId): Promise<boolean> {
     const running = this.#running.get(commandId);
     running?.abort(new ShoalError('cancelled'));
     return running !== undefined;

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { ModelListing } from '../../models/listing.js';
+import { ShoalError } from '../../shared/errors.js';
 import type { ModelId, NodeId } from '../../shared/ids.js';
 import type { ControlMessage, NodeView } from '../ports.js';
 import { type ApiOptions, createApiServer } from '../server.js';
@@ -76,10 +77,14 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     models: async () => [LISTING, { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' }],
     metrics: async () => 'shoal_up 1\n',
   };
+  const unknown = (what: string) => async () => {
+    throw new ShoalError('not_found', `there is no such ${what}`);
+  };
   const app = createApiServer(
     {
       generations,
       view,
+      commands: { forgetNode: unknown('node'), deleteInstance: unknown('instance') },
       observer: {
         requestEnded: (request) => ended.push(request),
       },

@@ -1,5 +1,6 @@
 /** Serves the generations that other nodes ask of the runners on this one (`protocol.ts`). */
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Fault, ShoalError } from '../../shared/errors.js';
 import type { GenerationRequest } from '../../shared/generation.js';
 import type { GenerationStream } from '../../shared/generationStream.js';
@@ -24,11 +25,14 @@ export interface GenerationServerOptions {
   readonly allowFailpoints?: boolean;
 }
 
+const DRAIN_LOOK_MS = 20;
+
 export class GenerationServer {
   readonly #components: GenerationServerComponents;
   readonly #allowFailpoints: boolean;
   readonly #open = new Map<ServedGeneration, NodeId>();
   #arrivingBytes = 0;
+  #isDraining = false;
 
   constructor(components: GenerationServerComponents, options: GenerationServerOptions = {}) {
     this.#components = components;
@@ -41,6 +45,13 @@ export class GenerationServer {
     return this.#open.size;
   }
 
+  /** Takes nothing new, and waits until what runs has ended, for a while at most. */
+  async drain(limitMs: number): Promise<void> {
+    this.#isDraining = true;
+    const end = performance.now() + limitMs;
+    while (this.#open.size > 0 && performance.now() < end) await sleep(DRAIN_LOOK_MS);
+  }
+
   /** Ends at once what a node asked for; it is dead, or no longer a member. */
   closeAllFrom(nodeId: NodeId, fault: Fault): void {
     for (const [generation, from] of this.#open) if (from === nodeId) generation.cut(fault);
@@ -50,6 +61,7 @@ export class GenerationServer {
   #serve(from: NodeId, sentHead: StreamHead, stream: Duplex): void {
     const head = readHead(sentHead);
     if (typeof head === 'string') throw ShoalError.fromFault(notUnderstood(from, head));
+    if (this.#isDraining) throw new ShoalError('not_ready', 'The node with the runner is stopping.');
     if (this.#open.size >= LIMITS.servedGenerations) {
       throw ShoalError.fromFault(tooManyStreams(LIMITS.servedGenerations));
     }
