@@ -39,7 +39,11 @@ function isHost(host: string, isBracketed: boolean): boolean {
 }
 
 function malformed(text: string, reason: string): ShoalError {
-  return new ShoalError('invalid_request', `"${text.slice(0, HOST_CHARACTERS)}" is no address of a node: ${reason}`, {
-    param: 'peer',
-  });
+  return new ShoalError(
+    'invalid_request',
+    `"${text.slice(0, HOST_CHARACTERS)}" is no address of a node: ${reason}`,
+    {
+      param: 'peer',
+    },
+  );
 }

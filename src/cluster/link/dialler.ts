@@ -2,8 +2,9 @@
  * The addresses where other nodes may be, and when each is dialled: at once when it becomes known or when the link to
  * its node closes, then again after growing pauses, as long as no link to its node is open.
  */
-import { LIMITS, TIMES } from '../../shared/limits.js';
+
 import type { NodeId } from '../../shared/ids.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import { formatAddress, type HostAndPort } from './addresses.js';
 
 export interface DialOutcome {

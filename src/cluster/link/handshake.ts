@@ -111,7 +111,11 @@ async function negotiate(
 }
 
 /** Returns when nothing stands against the new connection, without a wait after its last look. */
-async function clearTheWay(self: Hello, peer: Hello, { present, isFull }: HandshakeComponents): Promise<void> {
+async function clearTheWay(
+  self: Hello,
+  peer: Hello,
+  { present, isFull }: HandshakeComponents,
+): Promise<void> {
   for (;;) {
     const link = present(peer);
     const verdict = judge(self, peer, link, isFull());
@@ -187,7 +191,8 @@ class FrameQueue {
   }
 
   async #more(): Promise<void> {
-    if (this.#transport.destroyed || this.#transport.readableEnded) throw new Error('the connection was closed');
+    if (this.#transport.destroyed || this.#transport.readableEnded)
+      throw new Error('the connection was closed');
     const settled = new AbortController();
     const options = { signal: settled.signal };
     this.#transport.resume();

@@ -40,7 +40,8 @@ export function readHello(payload: Buffer, role: LinkRole, keyingMaterial: Buffe
   const { version, body, signature } = outer ?? {};
   if (typeof version !== 'number' || !Number.isSafeInteger(version)) return refused('it said no version');
   if (version !== LINK_PROTOCOL) return { kind: 'otherVersion', version };
-  if (!(body instanceof Uint8Array) || !(signature instanceof Uint8Array)) return refused('its hello is malformed');
+  if (!(body instanceof Uint8Array) || !(signature instanceof Uint8Array))
+    return refused('its hello is malformed');
   const inner = decode(body);
   const hello = inner === null ? null : checked(inner);
   const publicKey = inner?.publicKey;
@@ -55,7 +56,12 @@ export function readHello(payload: Buffer, role: LinkRole, keyingMaterial: Buffe
 function checked(value: Readonly<Record<string, unknown>>): Hello | null {
   const { nodeId, name, incarnation, bootId, clockMs, port } = value;
   const isGood =
-    isText(nodeId) && isText(name) && isText(bootId) && isCount(incarnation) && isCount(port) && isClock(clockMs);
+    isText(nodeId) &&
+    isText(name) &&
+    isText(bootId) &&
+    isCount(incarnation) &&
+    isCount(port) &&
+    isClock(clockMs);
   if (!isGood || (port as number) > 65_535) return null;
   return {
     nodeId: nodeId as NodeId,

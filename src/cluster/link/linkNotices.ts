@@ -14,7 +14,8 @@ export interface OtherEnd {
   readonly isKept: boolean;
 }
 
-const TOKEN_REMEDY = 'run `shoal join TOKEN` on one of them with the token that `shoal token` prints on the other';
+const TOKEN_REMEDY =
+  'run `shoal join TOKEN` on one of them with the token that `shoal token` prints on the other';
 
 /** The connection failed before it was encrypted. */
 export function tellConnectionFailure(notices: Notices, error: Error, end: OtherEnd): void {

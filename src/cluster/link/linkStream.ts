@@ -37,7 +37,10 @@ export class LinkStream extends Duplex implements PieceSource {
   #isOverThere = false;
 
   constructor(id: number, port: StreamPort) {
-    super({ readableHighWaterMark: LIMITS.streamWindowBytes, writableHighWaterMark: LIMITS.streamWindowBytes });
+    super({
+      readableHighWaterMark: LIMITS.streamWindowBytes,
+      writableHighWaterMark: LIMITS.streamWindowBytes,
+    });
     this.id = id;
     this.#port = port;
     // A broken link must not end the process where an owner does not care why its stream closed.
@@ -53,7 +56,8 @@ export class LinkStream extends Duplex implements PieceSource {
 
   receive(piece: Buffer): void {
     this.#promised -= piece.length;
-    if (this.#promised < 0 || this.#hasReceivedEnd) throw new WireError('stream bytes that there is no room for');
+    if (this.#promised < 0 || this.#hasReceivedEnd)
+      throw new WireError('stream bytes that there is no room for');
     if (this.destroyed) return;
     this.push(piece);
     if (this.readableFlowing === true) this.#makeRoom();
@@ -95,10 +99,7 @@ export class LinkStream extends Duplex implements PieceSource {
     this.#queue([chunk], done);
   }
 
-  override _writev(
-    chunks: { readonly chunk: Buffer }[],
-    done: (error?: Error | null) => void,
-  ): void {
+  override _writev(chunks: { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
     this.#queue(
       chunks.map(({ chunk }) => chunk),
       done,
@@ -113,7 +114,8 @@ export class LinkStream extends Duplex implements PieceSource {
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
-    this.#makeRoom();
+    // Node.js itself looks with a size of 0, whether or not somebody reads.
+    if (size !== 0) this.#makeRoom();
     return chunk;
   }
 
@@ -156,7 +158,5 @@ export class LinkStream extends Duplex implements PieceSource {
 }
 
 function faultOf(error: Error | null): Fault {
-  return error === null
-    ? { code: 'cancelled', message: 'the other end closed the stream' }
-    : toFault(error);
+  return error === null ? { code: 'cancelled', message: 'the other end closed the stream' } : toFault(error);
 }

@@ -97,7 +97,8 @@ export class LinkTable {
         transport,
         reader,
         events: {
-          received: (message) => this.#guard(link, 'a message', () => this.#listener?.received(peer.nodeId, message)),
+          received: (message) =>
+            this.#guard(link, 'a message', () => this.#listener?.received(peer.nodeId, message)),
           streamOpened: (kind, head, stream) => this.#serve(link, kind, head, stream),
           closed: (reason) => this.#closed(link, reason),
         },
@@ -123,7 +124,8 @@ export class LinkTable {
 
   #serve(link: Link, kind: string, head: StreamHead, stream: Duplex): void {
     const handler = this.#handlers.get(kind);
-    if (handler === undefined) throw new ShoalError('not_found', `no streams of the kind "${kind}" are served`);
+    if (handler === undefined)
+      throw new ShoalError('not_found', `no streams of the kind "${kind}" are served`);
     try {
       handler(link.nodeId, head, stream);
     } catch (error) {
@@ -155,6 +157,11 @@ export class LinkTable {
 
   #reportBug(link: Link, what: string, error: unknown): void {
     const fields = { node_id: link.nodeId, err: error };
-    this.#notices.sayOnce(`bug ${what}`, 'error', `a bug in Shoal: ${what} from node ${link.name} failed`, fields);
+    this.#notices.sayOnce(
+      `bug ${what}`,
+      'error',
+      `a bug in Shoal: ${what} from node ${link.name} failed`,
+      fields,
+    );
   }
 }

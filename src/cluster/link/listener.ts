@@ -86,11 +86,7 @@ export function remoteOf(socket: Socket): HostAndPort {
 function admit(socket: Socket, arrivals: Map<string, Arrival>): void {
   const { host } = remoteOf(socket);
   const fromThere = [...arrivals.values()].filter((arrival) => arrival.host === host).length;
-  if (
-    host === '' ||
-    arrivals.size >= LIMITS.linkHandshakes ||
-    fromThere >= LIMITS.linkHandshakesPerAddress
-  ) {
+  if (host === '' || arrivals.size >= LIMITS.linkHandshakes || fromThere >= LIMITS.linkHandshakesPerAddress) {
     socket.destroy();
     return;
   }

@@ -1,5 +1,5 @@
-import { MemoryNetwork } from './testing/memoryLinks.js';
 import { testLinks } from './testing/linkCompliance.js';
+import { MemoryNetwork } from './testing/memoryLinks.js';
 
 const network = new MemoryNetwork();
 

@@ -63,7 +63,10 @@ export class Multiplexer {
   };
 
   /** @param options.isDialler the end that dialled opens streams with odd ids, the other with even ones */
-  constructor({ transport, reader, events }: MultiplexerComponents, options: { readonly isDialler: boolean }) {
+  constructor(
+    { transport, reader, events }: MultiplexerComponents,
+    options: { readonly isDialler: boolean },
+  ) {
     this.#transport = transport;
     this.#reader = reader;
     this.#events = events;
@@ -124,7 +127,10 @@ export class Multiplexer {
     if (this.#isClosed) throw new ShoalError('node_lost', 'the link to the node is closed');
     const payload = pack({ kind, head });
     if (payload.length > LIMITS.streamHeadBytes || kind.length > KIND_CHARACTERS) {
-      throw new ShoalError('invalid_request', `the head of a stream has ${payload.length} bytes, more than allowed`);
+      throw new ShoalError(
+        'invalid_request',
+        `the head of a stream has ${payload.length} bytes, more than allowed`,
+      );
     }
     if (this.#ownStreams >= LIMITS.linkStreams) {
       throw new ShoalError('queue_full', `${this.#ownStreams} streams to one node are open already`);
@@ -280,7 +286,8 @@ export class Multiplexer {
 
   #nextStreamId(): number {
     do {
-      this.#lastStreamId = this.#lastStreamId + 2 > MOST_STREAM_ID ? this.#parity || 2 : this.#lastStreamId + 2;
+      this.#lastStreamId =
+        this.#lastStreamId + 2 > MOST_STREAM_ID ? this.#parity || 2 : this.#lastStreamId + 2;
     } while (this.#streams.has(this.#lastStreamId));
     return this.#lastStreamId;
   }
@@ -293,7 +300,9 @@ export class Multiplexer {
 }
 
 function abortError(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new ShoalError('cancelled', 'the stream was given up');
+  return signal.reason instanceof Error
+    ? signal.reason
+    : new ShoalError('cancelled', 'the stream was given up');
 }
 
 function encodeCount(count: number): Buffer {
@@ -340,6 +349,7 @@ function decodeObject(payload: Buffer): Readonly<Record<string, unknown>> | null
 }
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
-  const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  const isPlain =
+    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
   return isPlain ? (value as Record<string, unknown>) : null;
 }

@@ -4,7 +4,11 @@ import { LIMITS, TIMES } from '../../shared/limits.js';
 export type NoticeLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Says something to the people who run this node. The message stands for itself; fields are for machines. */
-export type OnNotice = (level: NoticeLevel, message: string, fields: Readonly<Record<string, unknown>>) => void;
+export type OnNotice = (
+  level: NoticeLevel,
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+) => void;
 
 export class Notices {
   readonly #onNotice: OnNotice;
@@ -23,7 +27,12 @@ export class Notices {
   }
 
   /** Says it unless this subject was spoken of a short while ago. */
-  sayOnce(subject: string, level: NoticeLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+  sayOnce(
+    subject: string,
+    level: NoticeLevel,
+    message: string,
+    fields: Readonly<Record<string, unknown>>,
+  ): void {
     const now = this.#now();
     const last = this.#last.get(subject);
     if (last !== undefined && now - last < TIMES.noticeRepeatMs) return;

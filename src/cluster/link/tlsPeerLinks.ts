@@ -10,14 +10,21 @@ import type { NodeId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { NodeIdentity } from '../identity.js';
 import { formatAddress, type HostAndPort, parseAddress } from './addresses.js';
-import type { DialOptions, LinkedPeer, PeerLinkListener, PeerLinks, StreamHandler, StreamHead } from './contract.js';
+import type {
+  DialOptions,
+  LinkedPeer,
+  PeerLinkListener,
+  PeerLinks,
+  StreamHandler,
+  StreamHead,
+} from './contract.js';
 import { Dialler, type DialOutcome } from './dialler.js';
 import { type Farewell, farewell } from './farewell.js';
 import { HandshakeError, type Introduction, shakeHands } from './handshake.js';
 import type { Hello, LinkRole } from './hello.js';
-import { Listener, remoteOf } from './listener.js';
 import { type OtherEnd, tellClockSkew, tellConnectionFailure, tellHandshakeFailure } from './linkNotices.js';
 import { LinkTable } from './linkTable.js';
+import { Listener, remoteOf } from './listener.js';
 import { Notices, type OnNotice } from './notices.js';
 import { dialTls, keyingMaterialOf, type LinkSecret, linkSecret } from './tlsTransport.js';
 
@@ -74,7 +81,10 @@ export class TlsPeerLinks implements PeerLinks {
   }
 
   /** @throws {ShoalError} `not_ready` when the port is taken or the address is not of this machine */
-  static async start(components: TlsPeerLinksComponents, options: TlsPeerLinksOptions): Promise<TlsPeerLinks> {
+  static async start(
+    components: TlsPeerLinksComponents,
+    options: TlsPeerLinksOptions,
+  ): Promise<TlsPeerLinks> {
     const links = new TlsPeerLinks(components, options);
     const { host = null, port = DEFAULT_PEER_PORT } = options;
     links.#listener = await Listener.start({ host, port }, links.#secret, {
@@ -218,7 +228,10 @@ export class TlsPeerLinks implements PeerLinks {
       decision,
     });
     if (dialled === null && peer.port > 0) this.#dialler.learn(reachable, peer.nodeId);
-    this.#notices.say('info', `linked with node "${peer.name}" at ${address}`, { node_id: peer.nodeId, address });
+    this.#notices.say('info', `linked with node "${peer.name}" at ${address}`, {
+      node_id: peer.nodeId,
+      address,
+    });
   }
 
   #lost({ nodeId, name, address }: LinkedPeer, { code, reason, isFromPeer = false }: Farewell): void {

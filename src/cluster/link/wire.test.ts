@@ -13,20 +13,26 @@ test('frames come back whole and in order, however the bytes are cut', () => {
     payload: fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
   });
   fc.assert(
-    fc.property(fc.array(frame, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 })), (frames, cuts) => {
-      const bytes = Buffer.concat(frames.map((entry) => encodeFrame(entry.type, entry.streamId, entry.payload)));
-      const reader = new WireReader();
-      const received: { type: FrameType; streamId: number; payload: Buffer }[] = [];
-      let start = 0;
-      for (const cut of [...cuts, bytes.length]) {
-        const end = Math.min(bytes.length, start + cut);
-        reader.append(bytes.subarray(start, end));
-        for (let next = reader.next(); next !== null; next = reader.next()) received.push(next);
-        start = end;
-      }
-      // Pieces of one stream are one byte stream: joined, both sides must be the same.
-      assert.deepEqual(joined(received), joined(frames));
-    }),
+    fc.property(
+      fc.array(frame, { maxLength: 12 }),
+      fc.array(fc.integer({ min: 1, max: 40 })),
+      (frames, cuts) => {
+        const bytes = Buffer.concat(
+          frames.map((entry) => encodeFrame(entry.type, entry.streamId, entry.payload)),
+        );
+        const reader = new WireReader();
+        const received: { type: FrameType; streamId: number; payload: Buffer }[] = [];
+        let start = 0;
+        for (const cut of [...cuts, bytes.length]) {
+          const end = Math.min(bytes.length, start + cut);
+          reader.append(bytes.subarray(start, end));
+          for (let next = reader.next(); next !== null; next = reader.next()) received.push(next);
+          start = end;
+        }
+        // Pieces of one stream are one byte stream: joined, both sides must be the same.
+        assert.deepEqual(joined(received), joined(frames));
+      },
+    ),
   );
 });
 

@@ -8,7 +8,14 @@ import type { NodeId } from '../../../shared/ids.js';
 import { LIMITS } from '../../../shared/limits.js';
 import { NodeKey } from '../../nodeKey.js';
 import { formatAddress, type HostAndPort, parseAddress } from '../addresses.js';
-import type { DialOptions, LinkedPeer, PeerLinkListener, PeerLinks, StreamHandler, StreamHead } from '../contract.js';
+import type {
+  DialOptions,
+  LinkedPeer,
+  PeerLinkListener,
+  PeerLinks,
+  StreamHandler,
+  StreamHead,
+} from '../contract.js';
 import { Dialler, type DialOutcome } from '../dialler.js';
 import { farewell } from '../farewell.js';
 import { HandshakeError, type Introduction, shakeHands } from '../handshake.js';
@@ -154,9 +161,7 @@ export class MemoryLinks implements PeerLinks {
 
   async #connect({ port }: HostAndPort): Promise<DialOutcome> {
     const end = this.#network.connect(this, port);
-    return end === null
-      ? { nodeId: null, isSelf: false }
-      : await this.#introduce(end, port, 'dialler');
+    return end === null ? { nodeId: null, isSelf: false } : await this.#introduce(end, port, 'dialler');
   }
 
   async #introduce(end: Duplex, port: number, role: LinkRole): Promise<DialOutcome> {
@@ -199,7 +204,13 @@ export class MemoryLinks implements PeerLinks {
   #open(end: Duplex, { peer, reader, decision }: Introduction, role: LinkRole, port: number): void {
     const where = { host: 'memory', port };
     const address = formatAddress(where);
-    this.#table.add({ peer: { ...peer, address }, transport: end, reader, isDialler: role === 'dialler', decision });
+    this.#table.add({
+      peer: { ...peer, address },
+      transport: end,
+      reader,
+      isDialler: role === 'dialler',
+      decision,
+    });
     this.#dialler.learn(where, peer.nodeId);
   }
 }

@@ -1,0 +1,125 @@
+/**
+ * What a link between two nodes costs: round trips of control messages and streams, the opening of a stream, bulk, and
+ * one message to eight nodes. Each node is a process of its own on loopback. `node dist/bench/link/run.js`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { TlsPeerLinks } from '../../src/cluster/link/tlsPeerLinks.js';
+import { NodeKey } from '../../src/cluster/nodeKey.js';
+import type { NodeId } from '../../src/shared/ids.js';
+
+const CHILD = fileURLToPath(new URL('../../test/link/linkChild.js', import.meta.url));
+const ROUNDS = 3_000;
+const OPENINGS = 1_000;
+const BULK_BYTES = 256 * 1024 * 1024;
+const NEVER = new AbortController().signal;
+const clusterKey = randomBytes(32);
+const children: ChildProcess[] = [];
+const key = NodeKey.make();
+const links = await TlsPeerLinks.start(
+  { identity: { nodeId: key.nodeId, key, incarnation: 1 }, clusterKey, onNotice: () => undefined },
+  { name: 'bench', host: '127.0.0.1', port: 0 },
+);
+let received: (from: NodeId) => void = () => undefined;
+links.listen({ opened: () => undefined, closed: () => undefined, received: (from) => received(from) });
+
+try {
+  const first = await startPeer();
+  console.log('| between two processes | p50 µs | p99 µs |\n|---|---|---|');
+  for (const sizeBytes of [64, 4_096, 65_536]) {
+    const message = randomBytes(sizeBytes);
+    const times = await measure(ROUNDS, async () => {
+      const answered = new Promise<void>((resolve) => {
+        received = () => resolve();
+      });
+      links.send(first, message);
+      await answered;
+    });
+    print(`control message of ${sizeBytes} B and its echo`, times);
+  }
+  const stream = await links.openStream(first, 'echo', {}, NEVER);
+  print(
+    'open stream, 64 B and their echo',
+    await measure(ROUNDS, async () => {
+      stream.write(randomBytes(64));
+      await once(stream, 'data');
+    }),
+  );
+  stream.destroy();
+  print(
+    'a stream opened, and closed again',
+    await measure(OPENINGS, async () => (await links.openStream(first, 'echo', {}, NEVER)).destroy()),
+  );
+  console.log(`\nbulk over one stream and back: ${(await bulk(first)).toFixed(0)} MB/s each way\n`);
+  const peers = [first];
+  while (peers.length < 8) peers.push(await startPeer());
+  console.log('| fan-out | p50 µs | p99 µs |\n|---|---|---|');
+  for (const count of [1, 2, 4, 8]) {
+    print(
+      `one message to ${count}, all echoes back`,
+      await measure(1_000, () => fanOut(peers.slice(0, count))),
+    );
+  }
+} finally {
+  await links.close();
+  for (const child of children) child.kill('SIGKILL');
+}
+
+async function startPeer(): Promise<NodeId> {
+  const peer = NodeKey.make();
+  const parameters = [CHILD, peer.export(), clusterKey.toString('hex'), '1', '0', `127.0.0.1:${links.port}`];
+  const child = spawn(process.execPath, parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  await once(child.stdout!, 'data');
+  while (!links.peers.has(peer.nodeId)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return peer.nodeId;
+}
+
+async function fanOut(peers: readonly NodeId[]): Promise<void> {
+  let missing = peers.length;
+  const answered = new Promise<void>((resolve) => {
+    received = () => {
+      missing -= 1;
+      if (missing === 0) resolve();
+    };
+  });
+  for (const peer of peers) links.send(peer, { kind: 'event', text: 'x'.repeat(100) });
+  await answered;
+}
+
+/** @returns MB/s, while as much comes back */
+async function bulk(peer: NodeId): Promise<number> {
+  const stream = await links.openStream(peer, 'echo', {}, NEVER);
+  const chunk = randomBytes(65_536);
+  let missing = BULK_BYTES;
+  stream.on('data', (part: Buffer) => {
+    missing -= part.length;
+  });
+  const started = performance.now();
+  for (let sent = 0; sent < BULK_BYTES; sent += chunk.length) {
+    if (!stream.write(chunk)) await once(stream, 'drain');
+  }
+  stream.end();
+  await once(stream, 'end');
+  if (missing !== 0) throw new Error(`${missing} bytes did not come back`);
+  return BULK_BYTES / 1e3 / (performance.now() - started);
+}
+
+async function measure(rounds: number, action: () => Promise<unknown>): Promise<number[]> {
+  for (let round = 0; round < rounds / 5; round += 1) await action();
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const started = performance.now();
+    await action();
+    times.push((performance.now() - started) * 1_000);
+  }
+  return times.sort((left, right) => left - right);
+}
+
+function print(what: string, times: readonly number[]): void {
+  const at = (share: number) =>
+    times[Math.min(times.length - 1, Math.floor(times.length * share))]!.toFixed(0);
+  console.log(`| ${what} | ${at(0.5)} | ${at(0.99)} |`);
+}
