@@ -79,6 +79,13 @@ export const ERRORS = {
     meaning: 'The model is known, but no instance of it is running.',
     remedy: 'Start one with `shoal up --serve MODEL`.',
   },
+  no_cluster: {
+    status: 404,
+    type: 'not_found_error',
+    retryable: false,
+    meaning: 'No node was ever started with this home folder, so it belongs to no cluster.',
+    remedy: 'Start one with `shoal up`, join others with `shoal join TOKEN`, or name another folder with `--home`.',
+  },
   all_instances_failed: {
     status: 503,
     type: 'server_error',

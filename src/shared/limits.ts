@@ -31,6 +31,8 @@ export const LIMITS = {
   recentEvents: 2_000,
   /** Readers of `/events` at once. */
   eventReaders: 64,
+  /** Readers of `/instance/await` at once. */
+  instanceWaiters: 64,
   /** Finished tasks that stay visible in the state. */
   finishedTasks: 200,
   /** Deleted instances that the state remembers, so that a late word about one does not bring it back. */
@@ -165,6 +167,10 @@ export const TIMES = {
   drainFlushMs: 500,
   /** A client may take this long to read what is left of its ended stream; then it is cut. */
   streamLingerMs: 30_000,
+  /** `/instance/await`: wait unless the reader says how long, the longest wait, and how often the state is looked at. */
+  instanceAwaitMs: 600_000,
+  longestInstanceAwaitMs: 86_400_000,
+  instanceAwaitLookMs: 200,
   /** What `Retry-After` advises. */
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
