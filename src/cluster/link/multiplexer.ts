@@ -204,27 +204,37 @@ export class Multiplexer {
     const stream = this.#streams.get(streamId);
     switch (type) {
       case FRAME.control:
-        return this.#receiveControl(payload);
+        this.#receiveControl(payload);
+        break;
       case FRAME.ping:
         this.#outbox.send(FRAME.pong, 0, payload);
-        return this.#checkBuffer();
+        this.#checkBuffer();
+        break;
       case FRAME.pong:
-        return this.#probes.answered(payload);
+        this.#probes.answered(payload);
+        break;
       case FRAME.close:
-        return this.#closeFrom(decodeFarewell(payload));
+        this.#closeFrom(decodeFarewell(payload));
+        break;
       case FRAME.streamOpen:
-        return this.#accept(streamId, payload);
+        this.#accept(streamId, payload);
+        break;
       case FRAME.streamAccept:
-        return this.#opened(streamId);
+        this.#opened(streamId);
+        break;
       // For a stream that this end has closed already, what was under way means nothing.
       case FRAME.streamData:
-        return stream?.receive(payload);
+        stream?.receive(payload);
+        break;
       case FRAME.streamWindow:
-        return stream?.grant(decodeCount(payload));
+        stream?.grant(decodeCount(payload));
+        break;
       case FRAME.streamEnd:
-        return stream?.receiveEnd();
+        stream?.receiveEnd();
+        break;
       case FRAME.streamReset:
-        return stream?.receiveReset(decodeFault(payload));
+        stream?.receiveReset(decodeFault(payload));
+        break;
       default:
         throw new WireError(`a frame of type ${type} on an open link`);
     }
@@ -252,7 +262,8 @@ export class Multiplexer {
     if (this.#streams.size - this.#ownStreams >= LIMITS.linkStreams) {
       const message = 'as many streams as allowed are open on the link';
       this.#outbox.send(FRAME.streamReset, streamId, encodeFault({ code: 'queue_full', message }));
-      return this.#checkBuffer();
+      this.#checkBuffer();
+      return;
     }
     const stream = new LinkStream(streamId, this.#port);
     this.#streams.set(streamId, stream);
@@ -261,7 +272,8 @@ export class Multiplexer {
       this.#events.streamOpened(kind, head, stream);
     } catch (error) {
       stream.destroy(error as Error);
-      return this.#checkBuffer();
+      this.#checkBuffer();
+      return;
     }
     this.#outbox.send(FRAME.streamAccept, streamId);
     this.#checkBuffer();

@@ -14,20 +14,20 @@ import type { PeerLinks } from '../contract.js';
 import { until, Witness } from './witness.js';
 
 /** One node of a test. */
-export interface Subject {
+interface Subject {
   readonly nodeId: NodeId;
   readonly links: PeerLinks;
   /** Where others can dial it. */
   readonly address: string;
 }
 
-export interface SubjectOptions {
+interface SubjectOptions {
   readonly key: NodeKey;
   readonly incarnation: number;
 }
 
 /** Starts nodes of one cluster; all are closed at the end of the test. */
-export type StartNode = (context: TestContext, options: SubjectOptions) => Promise<Subject>;
+type StartNode = (context: TestContext, options: SubjectOptions) => Promise<Subject>;
 
 interface Seen extends Subject {
   readonly witness: Witness;
