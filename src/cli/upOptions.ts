@@ -1,10 +1,12 @@
-/** The options of `shoal up`: each as flag, environment variable and entry of the configuration file. */
-import { existsSync, readFileSync } from 'node:fs';
+/** The options of `shoal up` and `shoal join`: each as flag, environment variable and entry of the configuration file. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ShoalError } from '../shared/errors.js';
+import { type Command, Option } from 'commander';
+import { parseToken } from '../cluster/joinToken.js';
+import { DEFAULT_PEER_PORT } from '../cluster/link/tlsPeerLinks.js';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.js';
+import { applyConfigFile } from './configFile.js';
+import { addresses, bytes, collect, count, onOrOff, port, positive } from './optionValues.js';
 
 export interface UpOptions {
   readonly name: string;
@@ -14,13 +16,17 @@ export interface UpOptions {
   readonly apiKey: readonly string[];
   readonly allowOrigin: readonly string[];
   readonly insecure: boolean;
-  /** Address to listen on for links of other nodes; null = all. */
+  /** Address on which links of other nodes are taken; null = all of this machine, IPv4 and IPv6. */
   readonly peerHost: string | null;
-  /** Null = the default, or any free one when that is taken. */
+  /** 0 = any free one; null = the default, or any free one when that is taken. */
   readonly peerPort: number | null;
+  /** Join token of the cluster; null = the one that the home belongs to, or a new one. */
   readonly token: string | null;
+  /** `HOST:PORT` of nodes to link with. */
   readonly peer: readonly string[];
+  /** Announce this node on the network, and look for others there? */
   readonly discovery: boolean;
+  /** Run models on this node? */
   readonly worker: boolean;
   readonly api: boolean;
   readonly offline: boolean;
@@ -41,19 +47,18 @@ const ALL_LAYERS = 999;
 
 export const defaultHome = (): string => join(homedir(), '.shoal');
 
-const collect = (value: string, previous: readonly string[] | undefined): string[] => [
-  ...(previous ?? []),
-  value,
-];
-
 /** Adds the options to a command. What a flag does not say comes from the environment, then from the file. */
 export function addUpOptions(command: Command, hostname: string): Command {
-  const options = [
+  for (const option of [...nodeOptions(hostname), ...peerOptions(), ...modelOptions(), ...otherOptions()]) {
+    command.addOption(option.env(environmentName(option.long ?? '')));
+  }
+  return command;
+}
+
+function nodeOptions(hostname: string): Option[] {
+  return [
     new Option('--name <name>', 'name of this node').default(hostname),
-    new Option('--home <dir>', 'folder for everything that this node stores').default(
-      defaultHome(),
-      '~/.shoal',
-    ),
+    homeOption('folder for everything that this node stores'),
     new Option('--api-host <host>', 'address of the API; other than loopback needs --api-key').default(
       '127.0.0.1',
     ),
@@ -65,19 +70,37 @@ export function addUpOptions(command: Command, hostname: string): Command {
       collect,
     ),
     new Option('--insecure', 'allow an --api-host beyond loopback without any --api-key').default(false),
+    new Option('--no-api', 'serve no HTTP on this node'),
+  ];
+}
+
+function peerOptions(): Option[] {
+  return [
     new Option(
       '--peer-host <host>',
-      'address to listen on for links of other nodes; all when it is not given',
+      'address on which other nodes of the cluster reach this one (default: every address of this machine; ' +
+        'whoever connects must prove that it has the join token)',
     ),
-    new Option('--peer-port <port>', 'port for links of other nodes; 0 = any free one; 52416, or any when taken').argParser(
-      port,
+    new Option(
+      '--peer-port <port>',
+      `port on which other nodes reach this one; 0 = any free one (default: ${DEFAULT_PEER_PORT}, ` +
+        'or any free one when that is taken)',
+    ).argParser(port),
+    new Option(
+      '--token <token>',
+      'join the cluster of this token, which `shoal token` prints on a machine of it; needed once, the home ' +
+        'keeps it; the environment hides it from the list of processes',
     ),
-    new Option('--token <token>', 'join the cluster of this token (see `shoal token`)'),
-    new Option('--peer <address>', 'HOST:PORT of a node to link with; may be repeated').argParser(collect),
+    new Option(
+      '--peer <host:port>',
+      'a node to link with, where discovery does not find it; may be repeated',
+    ).argParser(addresses),
     new Option('--no-discovery', 'neither announce this node on the network nor look for others there'),
-    new Option('--no-worker', 'run no model on this node'),
-    new Option('--no-api', 'serve no HTTP on this node'),
-    new Option('--offline', 'never contact the internet').default(false),
+  ];
+}
+
+function modelOptions(): Option[] {
+  return [
     new Option('--serve <model>', 'model to serve: a name of `shoal models list`, or a file').argParser(
       collect,
     ),
@@ -89,20 +112,33 @@ export function addUpOptions(command: Command, hostname: string): Command {
     new Option('--gpu-layers <count>', 'layers on the GPU, where there is one')
       .default(ALL_LAYERS)
       .argParser(count),
+    new Option('--no-worker', 'run no model on this node: it takes requests and passes them on'),
+    new Option('--offline', 'never contact the internet; today no part of Shoal does').default(false),
+  ];
+}
+
+function otherOptions(): Option[] {
+  return [
     new Option('--failpoints', 'allow faults to be caused on purpose; for tests only').default(false),
     new Option('--log-level <level>', 'least level of log lines; info with --log-json, else warn').choices(
       LOG_LEVELS,
     ),
     new Option('--log-json', 'write log lines as JSON; the first line tells the addresses').default(false),
   ];
-  for (const option of options) command.addOption(option.env(environmentName(option.long ?? '')));
-  return command;
 }
 
-/** The values in force, from flags, environment and `config.json` in the home folder, in this order. */
-export function readUpOptions(command: Command): UpOptions {
-  const home = command.opts<{ home: string }>().home;
-  applyFile(command, join(home, 'config.json'));
+/** `--home`, which other commands have as well. */
+export function homeOption(description: string): Option {
+  return new Option('--home <dir>', description).default(defaultHome(), '~/.shoal').env('SHOAL_HOME');
+}
+
+/**
+ * The values in force, from flags, environment and `config.json` in the home folder, in this order.
+ * @param token the argument of `shoal join`, which wins over all of them
+ */
+export function readUpOptions(command: Command, token?: string): UpOptions {
+  readEnvironmentFlags(command);
+  applyConfigFile(command, join(command.opts<{ home: string }>().home, 'config.json'));
   const given = command.opts<Partial<UpOptions>>();
   return {
     ...(given as UpOptions),
@@ -110,7 +146,7 @@ export function readUpOptions(command: Command): UpOptions {
     allowOrigin: given.allowOrigin ?? [],
     peerHost: given.peerHost ?? null,
     peerPort: given.peerPort ?? null,
-    token: given.token ?? null,
+    token: checkToken(command, token ?? given.token ?? null),
     peer: given.peer ?? [],
     serve: given.serve ?? [],
     models: given.models ?? [],
@@ -122,75 +158,30 @@ export function readUpOptions(command: Command): UpOptions {
   };
 }
 
-/** Fills in what neither flag nor environment gave. The file has the long option names without dashes in front. */
-function applyFile(command: Command, path: string): void {
-  if (!existsSync(path)) return;
-  const options = new Map(command.options.map((option) => [option.long?.slice(2), option]));
-  for (const [key, value] of Object.entries(readConfig(path))) {
-    const option = options.get(key);
-    if (option === undefined) {
-      throw new ShoalError('invalid_request', `${path}: there is no option "${key}"; see shoal up --help`);
-    }
+/** To commander a flag in the environment is on whatever it says; here `SHOAL_INSECURE=0` is off. */
+function readEnvironmentFlags(command: Command): void {
+  for (const option of command.options) {
     const name = option.attributeName();
-    const source = command.getOptionValueSource(name);
-    if (source === 'cli' || source === 'env') continue;
-    command.setOptionValueWithSource(name, parseConfigValue(path, option, value), 'config');
+    const variable = option.envVar;
+    if (variable === undefined || !(option.isBoolean() || option.negate)) continue;
+    if (command.getOptionValueSource(name) !== 'env') continue;
+    const isOn = onOrOff(process.env[variable] ?? '');
+    if (isOn === null) command.error(`error: ${variable} must be 1 or 0, not "${process.env[variable]}"`);
+    command.setOptionValueWithSource(name, isOn !== option.negate, 'env');
   }
 }
 
-function parseConfigValue(path: string, option: Option, value: unknown): unknown {
-  if (option.negate) return value !== true;
-  if (option.isBoolean()) return value === true;
-  const parse = (entry: unknown, previous: unknown): unknown => {
-    if (typeof entry !== 'string' && typeof entry !== 'number') {
-      throw new ShoalError('invalid_request', `${path}: "${option.long?.slice(2)}" must be text or a number`);
-    }
-    return option.parseArg ? option.parseArg(String(entry), previous as never) : String(entry);
-  };
+/** Wrong usage, said without a word of the token: it may be right but for one character. */
+function checkToken(command: Command, token: string | null): string | null {
+  if (token === null) return null;
   try {
-    if (!Array.isArray(value)) return parse(value, undefined);
-    return value.reduce((previous: unknown, entry) => parse(entry, previous), undefined);
+    parseToken(token);
+    return token;
   } catch (error) {
-    if (error instanceof ShoalError) throw error;
-    throw new ShoalError(
-      'invalid_request',
-      `${path}: "${option.long?.slice(2)}": ${(error as Error).message}`,
-    );
-  }
-}
-
-function readConfig(path: string): Record<string, unknown> {
-  try {
-    const config: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (config !== null && typeof config === 'object' && !Array.isArray(config))
-      return config as Record<string, unknown>;
-    throw new Error('it must be one JSON object');
-  } catch (error) {
-    throw new ShoalError('invalid_request', `${path} cannot be read: ${(error as Error).message}`);
+    return command.error(`error: ${(error as Error).message}`);
   }
 }
 
 function environmentName(flag: string): string {
   return `SHOAL_${flag.slice(2).replaceAll('-', '_').toUpperCase()}`;
-}
-
-function whole(text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < least || value > most) {
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  }
-  return value;
-}
-
-const port = (text: string): number => whole(text, 0, 65_535);
-const positive = (text: string): number => whole(text, 1, 1_000_000_000);
-const count = (text: string): number => whole(text, 0, 1_000_000_000);
-
-/** Bytes, with the usual binary suffixes. */
-function bytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$/i.exec(text.trim());
-  if (match === null) throw new InvalidArgumentError('It must be bytes, such as 6000000000, 512M or 6G.');
-  return Math.round(
-    Number(match[1]) * 1024 ** ['', 'K', 'M', 'G', 'T'].indexOf((match[2] ?? '').toUpperCase()),
-  );
 }
