@@ -56,8 +56,20 @@ function timeEngine(promptTokens: number, maxTokens: number, rounds: number): nu
   return JSON.parse(result.stdout) as number[];
 }
 
+/** Milliseconds of requests that ask for nothing: what client, HTTP and two processes take by themselves. */
+async function timeHealth(node: NodeProcess, rounds: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const started = performance.now();
+    await (await fetch(`${node.url}/health`)).text();
+    times.push(performance.now() - started);
+  }
+  return times;
+}
+
 async function addedLatency(node: NodeProcess): Promise<void> {
   console.log('## Added latency\n\n| ms | p50 | p99 | max |\n|---|---|---|---|');
+  console.log(row('HTTP alone: `/health`', await timeHealth(node, ROUNDS)));
   for (const maxTokens of [1, STREAM_TOKENS]) {
     const whole: number[] = [];
     const alone: number[] = [];
