@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { type Host, Hosts, whyNoHosts } from '../support/hosts.js';
 import { ip, removeLeftovers } from '../support/hostsKernel.js';
 import { createPlaces } from '../support/hostsOnLoopback.js';
+import { Lines } from '../support/lines.js';
 import { isAlive, NodeProcess } from '../support/nodeProcess.js';
-import { Lines } from './lines.js';
 
 const skip = (await whyNoHosts()) ?? false;
 const program = (name: string) => join(fileURLToPath(new URL('.', import.meta.url)), name);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Host, Hosts, type HostsOptions, whyNoHosts } from '../support/hosts.js';
-import { Lines } from './lines.js';
+import { Lines } from '../support/lines.js';
 
 const skip = (await whyNoHosts()) ?? false;
 const PROGRAM = join(fileURLToPath(new URL('.', import.meta.url)), 'discoveryChild.js');
