@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { keepClusterKey, loadClusterKey } from '../cluster/clusterKey.js';
 import { ClusterNode, type NodeStore, type StoredTerm } from '../cluster/clusterNode.js';
-import { lockHome } from '../cluster/homeLock.js';
 import type { Discovery } from '../cluster/discovery/contract.js';
 import { MulticastDiscovery } from '../cluster/discovery/multicastDiscovery.js';
 import { RememberedPeers } from '../cluster/discovery/rememberedPeers.js';
+import { lockHome } from '../cluster/homeLock.js';
 import { loadIdentity, type NodeIdentity } from '../cluster/identity.js';
 import { formatAddress } from '../cluster/link/addresses.js';
 import type { OnNotice } from '../cluster/link/notices.js';
@@ -50,6 +50,7 @@ export async function openCluster(options: UpOptions, log: Logger, closers: Clos
     incarnation: identity.incarnation,
     addresses: ownAddresses(options.peerHost, links.port),
     memoryBytes: options.worker ? (options.memory ?? readNodeMemory().totalBytes) : 0,
+    isDraining: false,
   };
   const folder: StoreFiles = new FolderFiles(join(home, 'control'));
   const faulty = options.failpoints ? new FailpointFiles(folder) : null;
@@ -106,7 +107,7 @@ export async function meetOthers(
   closers: Closers,
 ): Promise<void> {
   const onNotice = noticesTo(log);
-  const remembered = new RememberedPeers({ files: new FolderFiles(join(home, 'peers')), onNotice });
+  const remembered = new RememberedPeers({ files: new FolderFiles(home), onNotice });
   const ways: Discovery[] = [remembered];
   if (discovery) {
     ways.push(

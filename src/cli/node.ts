@@ -178,6 +178,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     peers: () => [...links.peers.values()].map(({ name }) => name),
     stop: async () => {
       stopping.abort();
+      cluster.nodeChanged({ ...node, isDraining: true });
       await Promise.all([app?.close(), server.drain(TIMES.drainMs)]);
       cluster.leave();
       await worker.stop();

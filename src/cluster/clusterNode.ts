@@ -233,9 +233,11 @@ export class ClusterNode {
   #carry(output: Exclude<NodeOutput, { kind: 'StoreTerm' }>): void {
     switch (output.kind) {
       case 'Send':
-        return this.#links.send(output.to, output.message);
+        this.#links.send(output.to, output.message);
+        return;
       case 'StoreEntry':
-        return this.#store.append([output.entry]);
+        this.#store.append([output.entry]);
+        return;
       case 'StoreSnapshot':
         void this.#store.replace(output.snapshot, output.snapshot.position.index);
         return;
@@ -243,14 +245,18 @@ export class ClusterNode {
         void this.#store.flush().then(() => this.#handle({ kind: 'Flushed', index: output.index }));
         return;
       case 'Applied':
-        return this.#applied({ index: output.entry.index, event: output.entry.event });
+        this.#applied({ index: output.entry.index, event: output.entry.event });
+        return;
       case 'StateReplaced':
         this.#recent.length = 0;
-        return this.#tell((listener) => listener.replaced?.(this.state));
+        this.#tell((listener) => listener.replaced?.(this.state));
+        return;
       case 'RoleChanged':
-        return this.#tell((listener) => listener.roleChanged?.(output.role, output.epoch, output.why));
+        this.#tell((listener) => listener.roleChanged?.(output.role, output.epoch, output.why));
+        return;
       case 'PeerJudged':
-        return this.#tell((listener) => listener.peerJudged?.(output.nodeId, output.status));
+        this.#tell((listener) => listener.peerJudged?.(output.nodeId, output.status));
+        return;
       case 'CommandEnded':
         this.#commands.get(output.key)?.(output.answer);
         this.#commands.delete(output.key);

@@ -27,6 +27,7 @@ const node = z.object({
   incarnation: count,
   addresses: z.array(text).max(LIMITS.addressesPerNode),
   memoryBytes: count,
+  isDraining: z.boolean(),
 });
 const nodeStatus = z.enum(['alive', 'suspect', 'dead']);
 
@@ -188,7 +189,8 @@ export type Parsed =
 
 /** Null for a message that is not for the core. */
 export function parsePeerMessage(value: unknown): Parsed {
-  if (typeof value !== 'object' || value === null || !KINDS.has((value as { kind?: unknown }).kind)) return null;
+  if (typeof value !== 'object' || value === null || !KINDS.has((value as { kind?: unknown }).kind))
+    return null;
   const parsed = peerMessage.safeParse(value);
   // The schemas say what the types say, but for the brands of ids.
   if (parsed.success) return { message: parsed.data as unknown as PeerMessage };

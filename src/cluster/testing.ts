@@ -24,7 +24,14 @@ export async function startTestNode(
   const { nodeId } = key;
   const links = network.join({ key, incarnation });
   const store: NodeStore = new FileControlStore({ files: disk, notify: () => undefined });
-  const node: NodeFact = { nodeId, name: `node ${nodeId}`, incarnation, addresses: [], memoryBytes: 0 };
+  const node: NodeFact = {
+    nodeId,
+    name: `node ${nodeId}`,
+    incarnation,
+    addresses: [],
+    memoryBytes: 0,
+    isDraining: false,
+  };
   const cluster = await ClusterNode.open({ links, store }, node);
   cluster.start();
   return {

@@ -12,6 +12,7 @@ import {
   instanceCreated,
   MODEL,
   NODE,
+  nodeFact,
   nodeJoined,
   OTHER_NODE,
   runnerFact,
@@ -193,15 +194,18 @@ test('R2, R3: whoever is chosen is alive, reachable, and nobody as good is less 
       if (status === 'failed' || status === 'stopping') return [];
       if (nodes.some((nodeId) => healthOf(nodeId) === 'dead')) return [];
       if (unreachable.includes(nodes[0] as NodeId)) return [];
-      return [{ id: `i${i}`, tasks, isSuspect: nodes.some((nodeId) => healthOf(nodeId) === 'suspect') }];
+      const isSuspect = nodes.some((nodeId) => healthOf(nodeId) === 'suspect');
+      // Only the first runner of each has reported.
+      const isStarting = status !== 'ready' || nodes.length > 1;
+      return [{ id: `i${i}`, tasks, rank: (isSuspect ? 2 : 0) + (isStarting ? 1 : 0) }];
     });
     const choice = choose(state, unreachable);
     if ('fault' in choice) return assert.deepEqual(able, []);
     const best = able.find(({ id }) => id === choice.instance.instanceId);
     assert.ok(best !== undefined);
     for (const other of able) {
-      if (other.isSuspect === best.isSuspect) assert.ok(best.tasks <= other.tasks);
-      else assert.ok(other.isSuspect);
+      if (other.rank === best.rank) assert.ok(best.tasks <= other.tasks);
+      else assert.ok(other.rank > best.rank);
     }
   };
   fc.assert(
@@ -213,4 +217,17 @@ test('R2, R3: whoever is chosen is alive, reachable, and nobody as good is less 
       law,
     ),
   );
+});
+
+test('R1: nothing new goes to a node that is stopping, and without another the client hears so', () => {
+  const stopping = { kind: 'NodeJoined', node: { ...nodeFact(OTHER_NODE), isDraining: true } } as const;
+  const both = stateAfter(
+    stopping,
+    instanceCreated('leaving', [OTHER_NODE]),
+    instanceCreated('staying'),
+    taskAssigned('t', 'staying'),
+  );
+  assert.equal(chosen(both), 'staying');
+  const choice = choose(stateAfter(stopping, instanceCreated('leaving', [OTHER_NODE])), []);
+  assert.equal('fault' in choice && choice.fault.code, 'not_ready');
 });

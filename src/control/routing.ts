@@ -37,9 +37,19 @@ export function chooseInstance(
       fault: { code: 'node_lost', message: `this node has no link to a node that serves ${modelId}` },
     };
   }
-  const unsuspected = reached.filter((instance) => !isSuspect(state, instance));
-  const healthy = unsuspected.length > 0 ? unsuspected : reached;
-  const [best] = healthy
+  const staying = reached.filter((instance) => !isDraining(state, instance));
+  if (staying.length === 0) {
+    return { fault: { code: 'not_ready', message: `the node that serves ${modelId} is stopping` } };
+  }
+  const unsuspected = staying.filter((instance) => !isSuspect(state, instance));
+  const healthy = unsuspected.length > 0 ? unsuspected : staying;
+  // One that still loads takes requests when none is ready, or those that are have their queues full.
+  const ready = healthy.filter(
+    (instance) =>
+      instanceStatus(state, instance) === 'ready' &&
+      runningTasks(state, instance.instanceId) < LIMITS.instanceQueueRequests,
+  );
+  const [best] = (ready.length > 0 ? ready : healthy)
     .map((instance) => ({ instance, tasks: runningTasks(state, instance.instanceId) }))
     .sort((a, b) => a.tasks - b.tasks || (a.instance.instanceId < b.instance.instanceId ? -1 : 1));
   if (best === undefined || best.tasks >= LIMITS.instanceQueueRequests) {
@@ -56,6 +66,10 @@ export function chooseInstance(
 /** Where requests for the instance go. Every instance has one: placement makes no other. */
 export function firstShard(instance: InstanceRecord): ShardRecord {
   return instance.shards.find((shard) => shard.rank === 0) as ShardRecord;
+}
+
+function isDraining(state: ClusterState, instance: InstanceRecord): boolean {
+  return instance.shards.some((shard) => state.nodes.get(shard.nodeId)?.isDraining === true);
 }
 
 function isSuspect(state: ClusterState, instance: InstanceRecord): boolean {

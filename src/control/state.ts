@@ -15,6 +15,8 @@ export interface NodeFact {
   readonly addresses: readonly string[];
   /** What it offers to models; 0 for a node that runs none. */
   readonly memoryBytes: number;
+  /** It is about to stop: what runs there may end, and nothing new goes there. */
+  readonly isDraining: boolean;
 }
 
 export interface NodeRecord extends NodeFact {

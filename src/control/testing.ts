@@ -18,7 +18,14 @@ export const OTHER_NODE = 'node-b' as NodeId;
 export const MODEL = TEST_MODEL;
 
 export function nodeFact(nodeId: NodeId = NODE, incarnation = 1): NodeFact {
-  return { nodeId, name: nodeId, incarnation, addresses: ['127.0.0.1:52416'], memoryBytes: 1_000_000_000 };
+  return {
+    nodeId,
+    name: nodeId,
+    incarnation,
+    addresses: ['127.0.0.1:52416'],
+    memoryBytes: 1_000_000_000,
+    isDraining: false,
+  };
 }
 
 /** An instance `id` with a shard on each node; the runner of rank 0 is `id-0`. */

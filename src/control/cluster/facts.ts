@@ -123,6 +123,7 @@ function isSameNode(a: NodeFact, b: NodeFact): boolean {
     a.incarnation === b.incarnation &&
     a.name === b.name &&
     a.memoryBytes === b.memoryBytes &&
+    a.isDraining === b.isDraining &&
     a.addresses.length === b.addresses.length &&
     a.addresses.every((address, index) => address === b.addresses[index])
   );
