@@ -116,6 +116,8 @@ export const LIMITS = {
   /** Attempts after which an address that never worked, and that no person gave, is forgotten. */
   dialAttempts: 8,
   nodeNameCharacters: 256,
+  /** Notices of failed connections in the time after which one is repeated. */
+  linkNotices: 256,
   /** Control log on disk since its snapshot: past the first a snapshot is wanted, past the second no record is taken. */
   controlLogBytes: 8 * 1024 * 1024,
   controlLogHardBytes: 32 * 1024 * 1024,
