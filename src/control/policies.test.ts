@@ -106,6 +106,7 @@ test('R72: the state is shown in the words of the contract', () => {
         incarnation: 3,
         addresses: ['127.0.0.1:52416'],
         memory_bytes: 1_000_000_000,
+        is_draining: false,
         memory: { total_bytes: 8, available_bytes: 4 },
         last_seen: '1970-01-01T00:00:00.000Z',
       },

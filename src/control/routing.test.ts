@@ -125,6 +125,14 @@ test('an instance on a suspect node is used only when there is no other, however
   assert.equal(chosen(stateAfter(...events, runnerStatusChanged('b', 'failed'))), 'a');
 });
 
+test('an instance that still loads is used when none is ready, or those that are have their queues full', () => {
+  const events = [instanceCreated('a'), instanceCreated('b'), runnerStatusChanged('b', 'ready')];
+  assert.equal(chosen(stateAfter(...events, taskAssigned('1', 'b'))), 'b');
+  const full = Array.from({ length: LIMITS.instanceQueueRequests }, (_, i) => taskAssigned(`t${i}`, 'b'));
+  assert.equal(chosen(stateAfter(...events, ...full)), 'a');
+  assert.equal(chosen(stateAfter(...events, runnerStatusChanged('b', 'failed', 2))), 'a');
+});
+
 test('a node that the asking one has no link to serves it nothing; when no other is left, the error says so', () => {
   const state = stateAfter(nodeJoined(OTHER_NODE), instanceCreated('a', [OTHER_NODE]), instanceCreated('b'));
   assert.equal(chosen(state), 'a');
@@ -166,7 +174,7 @@ test('R13, R15: a burst over idle instances differs by at most one, and ties do 
   );
 });
 
-test('R2, R3: whoever is chosen is alive, reachable, and nobody as good is less busy', () => {
+test('R2, R3: whoever is chosen is alive and reachable, nobody is better off, and nobody as good is less busy', () => {
   const instance = fc.record({
     nodes: fc.subarray([NODE, OTHER_NODE], { minLength: 1 }),
     status: fc.constantFrom('spawned' as const, 'ready' as const, 'failed' as const, 'stopping' as const),
@@ -204,8 +212,8 @@ test('R2, R3: whoever is chosen is alive, reachable, and nobody as good is less 
     const best = able.find(({ id }) => id === choice.instance.instanceId);
     assert.ok(best !== undefined);
     for (const other of able) {
-      if (other.rank === best.rank) assert.ok(best.tasks <= other.tasks);
-      else assert.ok(other.rank > best.rank);
+      assert.ok(best.rank <= other.rank);
+      if (best.rank === other.rank) assert.ok(best.tasks <= other.tasks);
     }
   };
   fc.assert(

@@ -180,6 +180,29 @@ test('a node that the state has as dead says that it is there; one of an earlier
   assert.deepEqual(eventsFor(later, { ...NO_FACTS, node: nodeFact() }), []);
 });
 
+test('a runner of a later life is news, however few reports that has seen', () => {
+  const state = stateAfter(instanceCreated('a'), runnerStatusChanged('a', 'ready', 9));
+  const runner = { ...runnerFact('a', 'loading', 1), incarnation: 2 };
+  const events = eventsFor(state, { ...NO_FACTS, runners: [runner] });
+  assert.deepEqual(events, [{ kind: 'RunnerStatusChanged', runner }]);
+});
+
+test('whatever changes in what a node says of itself is told', () => {
+  const { node } = NOTHING_OWNED;
+  assert.equal(factsToReport(stateAfter(), NOTHING_OWNED), null);
+  for (const changed of [
+    { ...node, name: 'renamed' },
+    { ...node, memoryBytes: 1 },
+    { ...node, addresses: ['127.0.0.1:1'] },
+    { ...node, addresses: [] },
+    { ...node, isDraining: true },
+    { ...node, incarnation: 2 },
+  ]) {
+    const after = told(stateAfter(), { ...NOTHING_OWNED, node: changed });
+    assert.deepEqual(after.nodes.get(NODE), { ...changed, status: 'alive' });
+  }
+});
+
 function assertRight(before: ClusterState, after: ClusterState, own: OwnFacts): void {
   const node = after.nodes.get(NODE);
   assert.ok(node !== undefined && node.incarnation >= own.node.incarnation);
