@@ -186,3 +186,22 @@ test('R44: as long as heartbeats come and the counter moves, no order of events 
     }),
   );
 });
+
+test('R44: whatever is said about waiting for cores, it excuses, and never for more than ten times the limit', () => {
+  const limitMs = WATCH_LIMITS.standstillLeastMs;
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -10_000, max: 10_000 }), { maxLength: 80 }), (waits) => {
+      let starvedMs = 1_000;
+      let excused = at('running', { ...IDLE, starvedMs });
+      let plain = at('running');
+      for (const waitMs of waits) {
+        starvedMs += waitMs;
+        excused = after([...ticks(HEARTBEAT_MS), { kind: 'pulse', pulse: { ...IDLE, starvedMs } }], excused);
+        plain = after([...ticks(HEARTBEAT_MS), { kind: 'pulse', pulse: IDLE }], plain);
+        assert.ok(judge(excused) === null || judge(plain) !== null);
+      }
+      const tenTimes = waits.length * HEARTBEAT_MS > 10 * limitMs + HEARTBEAT_MS;
+      assert.ok(!tenTimes || judge(excused) !== null);
+    }),
+  );
+});
