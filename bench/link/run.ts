@@ -5,11 +5,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TlsPeerLinks } from '../../src/cluster/link/tlsPeerLinks.js';
+import { dialTls, linkSecret } from '../../src/cluster/link/tlsTransport.js';
 import { NodeKey } from '../../src/cluster/nodeKey.js';
 import type { NodeId } from '../../src/shared/ids.js';
 
+const BARE = fileURLToPath(new URL('./bareTls.js', import.meta.url));
 const CHILD = fileURLToPath(new URL('../../test/link/linkChild.js', import.meta.url));
 const ROUNDS = 3_000;
 const OPENINGS = 1_000;
@@ -52,7 +55,24 @@ try {
     'a stream opened, and closed again',
     await measure(OPENINGS, async () => (await links.openStream(first, 'echo', {}, NEVER)).destroy()),
   );
-  console.log(`\nbulk over one stream and back: ${(await bulk(first)).toFixed(0)} MB/s each way\n`);
+  const bare = await startBare(0);
+  print(
+    'bare TLS, 64 B and their echo',
+    await measure(ROUNDS, async () => {
+      bare.write(randomBytes(64));
+      await once(bare, 'data');
+    }),
+  );
+  bare.destroy();
+  console.log('\n| bulk, one way, MB/s | bare TLS | a stream | ratio |\n|---|---|---|---|');
+  for (let round = 1; round <= 3; round += 1) {
+    const alone = await bulk(await startBare(BULK_BYTES));
+    const asStream = await bulk(await links.openStream(first, 'swallow', {}, NEVER));
+    console.log(
+      `| round ${round} | ${alone.toFixed(0)} | ${asStream.toFixed(0)} | ${(asStream / alone).toFixed(2)} |`,
+    );
+  }
+  console.log('');
   const peers = [first];
   while (peers.length < 8) peers.push(await startPeer());
   console.log('| fan-out | p50 µs | p99 µs |\n|---|---|---|');
@@ -89,22 +109,29 @@ async function fanOut(peers: readonly NodeId[]): Promise<void> {
   await answered;
 }
 
-/** @returns MB/s, while as much comes back */
-async function bulk(peer: NodeId): Promise<number> {
-  const stream = await links.openStream(peer, 'echo', {}, NEVER);
+async function startBare(sinkBytes: number): Promise<Duplex> {
+  const parameters = [BARE, clusterKey.toString('hex'), String(sinkBytes)];
+  const child = spawn(process.execPath, parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  const [line] = (await once(child.stdout!, 'data')) as [Buffer];
+  const socket = dialTls({ host: '127.0.0.1', port: Number(line) }, linkSecret(clusterKey));
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** @returns MB/s until the other end has said that it has all */
+async function bulk(stream: Duplex): Promise<number> {
   const chunk = randomBytes(65_536);
-  let missing = BULK_BYTES;
-  stream.on('data', (part: Buffer) => {
-    missing -= part.length;
-  });
+  const done = once(stream, 'data');
   const started = performance.now();
   for (let sent = 0; sent < BULK_BYTES; sent += chunk.length) {
     if (!stream.write(chunk)) await once(stream, 'drain');
   }
   stream.end();
-  await once(stream, 'end');
-  if (missing !== 0) throw new Error(`${missing} bytes did not come back`);
-  return BULK_BYTES / 1e3 / (performance.now() - started);
+  await done;
+  const seconds = (performance.now() - started) / 1_000;
+  stream.destroy();
+  return BULK_BYTES / 1e6 / seconds;
 }
 
 async function measure(rounds: number, action: () => Promise<unknown>): Promise<number[]> {

@@ -15,6 +15,7 @@ const links = await TlsPeerLinks.start(
   { name: 'child', host: '127.0.0.1', port: Number(port) },
 );
 links.serveStreams('echo', (_from, _head, stream) => stream.pipe(stream));
+links.serveStreams('swallow', (_from, _head, stream) => stream.resume().on('end', () => stream.end('done')));
 links.listen({
   opened: () => undefined,
   closed: () => undefined,

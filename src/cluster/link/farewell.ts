@@ -41,10 +41,15 @@ export function decodeFarewell(payload: Buffer): Farewell {
   try {
     const { code, reason } = unpack(payload) as { code?: unknown; reason?: unknown };
     if (typeof code === 'string' && typeof reason === 'string') {
-      return { code: code.slice(0, CODE_CHARACTERS), reason: reason.slice(0, REASON_CHARACTERS) };
+      return { code: code.slice(0, CODE_CHARACTERS), reason: oneLine(reason).slice(0, REASON_CHARACTERS) };
     }
   } catch {
     // Falls through to the close without a reason.
   }
   return { code: 'unknown', reason: 'the other end gave no reason' };
+}
+
+/** The words of another machine go into the log of this one. */
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
 }

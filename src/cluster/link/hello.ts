@@ -73,7 +73,15 @@ function checked(value: Readonly<Record<string, unknown>>): Hello | null {
   };
 }
 
-const isText = (value: unknown) => typeof value === 'string' && value.length <= LIMITS.nodeNameCharacters;
+/** What goes into logs and on screens is one line. */
+const CONTROL_CHARACTERS = /\p{Cc}/gu;
+
+/** A name as others take it. */
+export function cleanName(name: string): string {
+  return name.replace(CONTROL_CHARACTERS, ' ').slice(0, LIMITS.nodeNameCharacters);
+}
+
+const isText = (value: unknown) => typeof value === 'string' && cleanName(value) === value;
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isClock = (value: unknown) => typeof value === 'number' && Number.isFinite(value);
 

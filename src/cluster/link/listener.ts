@@ -17,6 +17,7 @@ export interface ListenerEvents {
 }
 
 interface Arrival {
+  readonly socket: Socket;
   readonly timer: NodeJS.Timeout;
   readonly host: string;
 }
@@ -72,8 +73,9 @@ export class Listener {
     return this.#arrivals.size;
   }
 
-  /** Takes no more. Resolves when all connections that it took are closed. */
+  /** Takes no more, and cuts those that are no links yet. Resolves when all connections that it took are closed. */
   async close(): Promise<void> {
+    for (const { socket } of this.#arrivals.values()) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 }
@@ -92,7 +94,7 @@ function admit(socket: Socket, arrivals: Map<string, Arrival>): void {
   }
   const key = keyOf(socket);
   const timer = setTimeout(() => socket.destroy(), TIMES.linkHandshakeMs);
-  arrivals.set(key, { timer, host });
+  arrivals.set(key, { socket, timer, host });
   socket.once('close', () => settle(arrivals, key));
 }
 

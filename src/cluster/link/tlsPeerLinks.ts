@@ -21,7 +21,7 @@ import type {
 import { Dialler, type DialOutcome } from './dialler.js';
 import { type Farewell, farewell } from './farewell.js';
 import { HandshakeError, type Introduction, shakeHands } from './handshake.js';
-import type { Hello, LinkRole } from './hello.js';
+import { cleanName, type Hello, type LinkRole } from './hello.js';
 import { type OtherEnd, tellClockSkew, tellConnectionFailure, tellHandshakeFailure } from './linkNotices.js';
 import { LinkTable } from './linkTable.js';
 import { Listener, remoteOf } from './listener.js';
@@ -69,7 +69,7 @@ export class TlsPeerLinks implements PeerLinks {
     this.#secret = linkSecret(components.clusterKey);
     this.#notices = new Notices(components.onNotice);
     this.#now = components.now ?? Date.now;
-    this.#name = name.slice(0, LIMITS.nodeNameCharacters);
+    this.#name = cleanName(name);
     this.#table = new LinkTable({
       notices: this.#notices,
       onLost: (peer, reason) => this.#lost(peer, reason),
