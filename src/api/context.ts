@@ -1,7 +1,13 @@
 /** What every room of the API works with. */
 import type { FastifyBaseLogger } from 'fastify';
 import type { Lifetimes } from './http/lifetime.js';
-import type { ClusterCommands, FailpointService, GenerationService, NodeView, RequestObserver } from './ports.js';
+import type {
+  ClusterCommands,
+  FailpointService,
+  GenerationService,
+  NodeView,
+  RequestObserver,
+} from './ports.js';
 
 /** The parts that the composition root plugs in. */
 export interface ApiComponents {

@@ -17,10 +17,14 @@ export function registerCancel(app: FastifyInstance, { generations }: ApiContext
     {
       schema: {
         summary: 'End a request wherever it is',
+        description: 'Any node of the cluster ends it, whichever one it was sent to.',
         operationId: 'cancel',
         tags: ['cluster'],
         params: z.object({ command_id: z.string().describe("The answer's `id` and header `x-command-id`.") }),
-        response: { 200: jsonResponse('It was ended', cancelledSchema), ...errorResponses('not_found') },
+        response: {
+          200: jsonResponse('It was ended', cancelledSchema),
+          ...errorResponses('not_found', 'node_lost', 'deadline_exceeded'),
+        },
       },
     },
     async (request) => {

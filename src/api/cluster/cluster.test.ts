@@ -18,11 +18,11 @@ const get = async (path: string) => {
 test('R72: /health answers always, /ready with its reason', async () => {
   assert.deepEqual(JSON.parse((await get('/health')).text), { status: 'ok', node_id: 'n1' });
   assert.equal((await get('/ready')).status, 200);
-  api.notReady = 'no runner is up yet';
+  api.notReady = 'it has not the state of a master yet';
   const refused = await get('/ready');
   assert.equal(refused.status, 503);
   assert.equal(JSON.parse(refused.text).error.code, 'not_ready');
-  assert.match(refused.text, /no runner is up yet/);
+  assert.match(refused.text, /not ready: it has not the state of a master yet/);
   assert.equal((await get('/health')).status, 200);
   api.notReady = null;
 });
@@ -69,13 +69,16 @@ test('parts of the state are found under ids that hold separators, and never out
 test('/models lists the models with what they need and why not', async () => {
   for (const path of ['/models', '/v1/models', '/models?status=downloaded']) {
     const { data } = JSON.parse((await get(path)).text);
-    assert.equal(data.length, 2);
+    assert.equal(data.length, path.endsWith('downloaded') ? 2 : 3);
     assert.equal(data[0].runnable, true);
     assert.equal(data[0].memory.total_bytes, 6);
     assert.equal(data[1].runnable, false);
     assert.equal(data[1].refusal, 'no tensors');
     assert.equal(data[0].path, undefined);
+    assert.equal(data[0].downloaded, true);
   }
+  const elsewhere = JSON.parse((await get('/v1/models/elsewhere')).text);
+  assert.deepEqual([elsewhere.runnable, elsewhere.downloaded], [true, false], 'served by another node only');
   assert.equal((await get('/models?status=wished')).status, 400);
   assert.equal((await get('/v1/models/tiny')).status, 200);
   assert.equal((await get('/v1/models/owner/broken')).status, 200);

@@ -23,7 +23,9 @@ export function registerEvents(app: FastifyInstance, { view, keepAliveMs }: ApiC
         description:
           'Each message has the index of its event as `id` and `{index, event}` as data. `since`, or the header ' +
           '`Last-Event-ID` of a reconnecting reader, resumes behind an index; without either, only new events come. ' +
-          'When the events behind that index are no longer kept, the first message is `{index, state}`.',
+          'When the events behind that index are no longer kept, the first message is `{index, state}`; it comes later ' +
+          'too, when this node gets its state whole from another master. The reader then begins anew from it, also ' +
+          'where its index is a smaller one.',
         operationId: 'events',
         tags: ['cluster'],
         querystring: z.object({ since: z.string().regex(INDEX).optional() }),

@@ -1,9 +1,12 @@
-/** The cluster protocol: health, state and control of this node. */
+/** The cluster protocol: health, state and control, from any node. */
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
+import { registerAwaitInstance } from './awaitInstance.js';
 import { registerCancel } from './cancel.js';
 import { registerEvents } from './events.js';
 import { registerHealth } from './health.js';
+import { registerInstances } from './instances.js';
+import { registerNodes } from './nodes.js';
 import { registerState } from './state.js';
 import { registerWelcome } from './welcome.js';
 
@@ -12,5 +15,8 @@ export function registerCluster(app: FastifyInstance, context: ApiContext): void
   registerState(app, context);
   registerEvents(app, context);
   registerCancel(app, context);
+  registerInstances(app, context);
+  registerAwaitInstance(app, context);
+  registerNodes(app, context);
   registerWelcome(app);
 }

@@ -12,6 +12,7 @@ const PAGE = `<!doctype html>
 <li><code>POST /v1/chat/completions</code>, <code>POST /v1/completions</code>: inference in the form of the OpenAI API</li>
 <li><a href="/v1/models">/v1/models</a>: models</li>
 <li><a href="/state">/state</a>: nodes, instances, runners and tasks</li>
+<li><code>GET /instance/await?model_id=MODEL</code>: waits until a model can serve</li>
 <li><a href="/health">/health</a>, <a href="/ready">/ready</a>, <a href="/metrics">/metrics</a>: for those who watch it</li>
 <li><a href="/openapi.json">/openapi.json</a>: every path, with its parameters and errors</li>
 </ul>

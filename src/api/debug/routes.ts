@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ShoalError } from '../../shared/errors.js';
 import { parseFailpoint } from '../../shared/failpoints.js';
 import type { NodeId, RunnerId } from '../../shared/ids.js';
+import { requireNode } from '../cluster/nodes.js';
 import type { ApiContext } from '../context.js';
 
 const bodySchema = z.strictObject({
@@ -14,7 +15,7 @@ const bodySchema = z.strictObject({
   runner_id: z.string().optional(),
 });
 
-export function registerDebug(app: FastifyInstance, { failpoints }: ApiContext): void {
+export function registerDebug(app: FastifyInstance, { failpoints, view }: ApiContext): void {
   if (failpoints === undefined) return;
   app
     .withTypeProvider<ZodTypeProvider>()
@@ -24,6 +25,7 @@ export function registerDebug(app: FastifyInstance, { failpoints }: ApiContext):
       if (failpoint === null) {
         throw new ShoalError('invalid_request', `There is no failpoint ${name}.`, { param: 'name' });
       }
+      if (nodeId !== undefined) requireNode(view, nodeId, 'node_id');
       const runners = await failpoints.fail(failpoint, {
         nodeId: (nodeId as NodeId | undefined) ?? null,
         runnerId: (runnerId as RunnerId | undefined) ?? null,

@@ -5,13 +5,10 @@ import { z } from 'zod';
 import { ShoalError } from '../../shared/errors.js';
 import type { ApiContext } from '../context.js';
 import { errorResponses, jsonResponse } from '../http/openApi.js';
-import { modelListSchema, modelSchema, toModel } from './models.js';
+import { isHere, modelListSchema, modelSchema, toModel } from './models.js';
 
 const listQuery = z.strictObject({
-  status: z
-    .literal('downloaded')
-    .optional()
-    .describe('Only models whose file is here; today that is every one.'),
+  status: z.literal('downloaded').optional().describe('Only models whose file is on this node.'),
 });
 
 export function registerModels(app: FastifyInstance, context: ApiContext): void {
@@ -24,14 +21,18 @@ export function registerModels(app: FastifyInstance, context: ApiContext): void 
       url,
       {
         schema: {
-          summary: 'Models that this node knows',
+          summary: 'Models that this node knows, or that another one serves',
           operationId,
           tags: ['inference'],
           querystring: listQuery,
           response: { 200: jsonResponse('The models', modelListSchema), ...errorResponses() },
         },
       },
-      async () => ({ object: 'list', data: (await context.view.models()).map(toModel) }),
+      async (request) => {
+        const all = await context.view.models();
+        const asked = request.query.status === 'downloaded' ? all.filter(isHere) : all;
+        return { object: 'list', data: asked.map(toModel) };
+      },
     );
   }
 

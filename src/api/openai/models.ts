@@ -9,6 +9,9 @@ export const modelSchema = z
     created: z.int().describe("Seconds since the epoch: the file's modification time."),
     owned_by: z.string(),
     embedded: z.boolean().describe('Part of Shoal itself.'),
+    downloaded: z
+      .boolean()
+      .describe('Its file is on this node; of a model that only others serve it is not.'),
     size_bytes: z.int().describe('Of the file.'),
     architecture: z.string().nullable(),
     quantisation: z.string().nullable(),
@@ -34,6 +37,11 @@ export const modelListSchema = z
   .object({ object: z.literal('list'), data: z.array(modelSchema) })
   .meta({ id: 'ModelList' });
 
+/** Is its file on this machine? */
+export function isHere(listing: ModelListing): boolean {
+  return listing.path !== '';
+}
+
 /** `path` stays out: clients have no use for the machine's folders. */
 export function toModel(listing: ModelListing): z.output<typeof modelSchema> {
   const { memory } = listing;
@@ -43,6 +51,7 @@ export function toModel(listing: ModelListing): z.output<typeof modelSchema> {
     created: Math.floor(listing.created),
     owned_by: listing.embedded ? 'shoal' : 'user',
     embedded: listing.embedded,
+    downloaded: isHere(listing),
     size_bytes: listing.fileBytes,
     architecture: listing.architecture,
     quantisation: listing.quantisation,

@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { ModelListing } from '../../models/listing.js';
-import { ShoalError } from '../../shared/errors.js';
-import type { ModelId, NodeId } from '../../shared/ids.js';
-import type { ControlMessage, NodeView } from '../ports.js';
+import type { ShoalError } from '../../shared/errors.js';
+import type { InstanceId, ModelId, NodeId } from '../../shared/ids.js';
+import type { ClusterCommands, ControlMessage, FailpointService, NodeView } from '../ports.js';
 import { type ApiOptions, createApiServer } from '../server.js';
 import { type Behaviour, InMemoryGenerations } from './inMemoryGenerations.js';
 
@@ -14,12 +14,15 @@ export interface TestApi {
   readonly url: string;
   readonly port: number;
   readonly generations: InMemoryGenerations;
-  /** What the observer was told. */
+  readonly commands: InMemoryCommands;
   /** Those that follow the events now. */
   readonly followers: Set<(message: ControlMessage) => void>;
+  /** What the observer was told. */
   readonly ended: { route: string; status: number; durationMs: number }[];
   /** Log lines, parsed. */
   readonly log: Record<string, unknown>[];
+  /** What `/state` shows. May be changed by a test. */
+  state: Readonly<Record<string, unknown>>;
   /** May be changed by a test. */
   notReady: string | null;
   close(): Promise<void>;
@@ -44,6 +47,8 @@ const LISTING: ModelListing = {
 /** What `GET /state` shows in tests. Its ids hold separators on purpose. */
 export const TEST_STATE = {
   index: 7,
+  instances: {},
+  runners: {},
   nodes: { n1: { node_id: 'n1', memory: { total_bytes: 64, available_bytes: 32 }, addresses: ['a', 'b'] } },
   model_cards: { 'owner/qwen2.5': { layers: 8 } },
 };
@@ -52,6 +57,24 @@ export interface TestApiOptions {
   readonly models?: Readonly<Record<string, Behaviour>>;
   readonly capacity?: number;
   readonly api?: Partial<ApiOptions>;
+  readonly failpoints?: FailpointService;
+}
+
+/** Writes down what was asked for, and refuses it when a test says so. */
+export class InMemoryCommands implements ClusterCommands {
+  readonly forgotten: NodeId[] = [];
+  readonly deleted: InstanceId[] = [];
+  refusal: ShoalError | null = null;
+
+  async forgetNode(nodeId: NodeId): Promise<void> {
+    if (this.refusal !== null) throw this.refusal;
+    this.forgotten.push(nodeId);
+  }
+
+  async deleteInstance(instanceId: InstanceId): Promise<void> {
+    if (this.refusal !== null) throw this.refusal;
+    this.deleted.push(instanceId);
+  }
 }
 
 /** Starts it. The model `tiny` speaks; others behave as `models` says. Close it in the test's `finally` or `after`. */
@@ -63,32 +86,35 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const ended: TestApi['ended'] = [];
   const followers: TestApi['followers'] = new Set();
   const log: Record<string, unknown>[] = [];
+  const commands = new InMemoryCommands();
   const view: NodeView = {
     nodeId: 'n1' as NodeId,
-    state: () => TEST_STATE,
+    state: () => api.state,
     followEvents: (since, listener) => {
       const event = { kind: 'NodeJoined' };
-      if (since === 0) listener({ index: 7, state: TEST_STATE });
+      if (since === 0) listener({ index: 7, state: api.state });
       else if (since !== null) listener({ index: since + 1, event });
       followers.add(listener);
       return () => followers.delete(listener);
     },
     notReadyReason: () => api.notReady,
-    models: async () => [LISTING, { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' }],
+    models: async () => [
+      LISTING,
+      { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' },
+      { ...LISTING, modelId: 'elsewhere' as ModelId, path: '', embedded: false },
+    ],
     metrics: async () => 'shoal_up 1\n',
-  };
-  const unknown = (what: string) => async () => {
-    throw new ShoalError('not_found', `there is no such ${what}`);
   };
   const app = createApiServer(
     {
       generations,
       view,
-      commands: { forgetNode: unknown('node'), deleteInstance: unknown('instance') },
+      commands,
       observer: {
         requestEnded: (request) => ended.push(request),
       },
       log: pino({ level: 'debug' }, { write: (line: string) => log.push(JSON.parse(line)) }),
+      ...(options.failpoints === undefined ? {} : { failpoints: options.failpoints }),
     },
     { host: '127.0.0.1', drainMs: 0, ...options.api },
   );
@@ -99,6 +125,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     url: `http://127.0.0.1:${port}`,
     port,
     generations,
+    commands,
+    state: TEST_STATE,
     ended,
     log,
     followers,

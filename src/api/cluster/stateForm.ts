@@ -1,0 +1,52 @@
+/** The parts of the state's JSON that routes look into, and what `/openapi.json` says of them. */
+import { z } from 'zod';
+import type { NodeView } from '../ports.js';
+
+const shardSchema = z.looseObject({
+  rank: z.int(),
+  world_size: z.int(),
+  node_id: z.string(),
+  runner_id: z.string(),
+  start_layer: z.int(),
+  end_layer: z.int(),
+  memory_bytes: z.int(),
+});
+
+export const instanceSchema = z
+  .looseObject({
+    instance_id: z.string(),
+    meta_instance_id: z.string().nullable(),
+    model_id: z.string(),
+    sharding: z.string(),
+    transport: z.string(),
+    attempt: z.int(),
+    status: z.enum(['starting', 'ready', 'failing', 'stopping']),
+    context_length: z.int().describe('Of one sequence, in tokens.'),
+    max_sequences: z.int(),
+    shards: z.array(shardSchema),
+  })
+  .meta({ id: 'Instance', description: 'A model in memory, on one node or cut over several.' });
+
+export type InstanceForm = z.output<typeof instanceSchema>;
+
+interface RunnerForm {
+  readonly status: string;
+  /** Share of the loading that is done, from 0 to 1. */
+  readonly progress?: number | null;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+export interface StateForm {
+  readonly nodes: Readonly<Record<string, unknown>>;
+  readonly instances: Readonly<Record<string, InstanceForm>>;
+  readonly runners: Readonly<Record<string, RunnerForm>>;
+}
+
+export function readState(view: NodeView): StateForm {
+  return view.state() as unknown as StateForm;
+}
+
+/** The entry under an id that a client sent; never what every object inherits. */
+export function entryOf<Entry>(entries: Readonly<Record<string, Entry>>, id: string): Entry | null {
+  return Object.hasOwn(entries, id) ? (entries[id] as Entry) : null;
+}
