@@ -32,6 +32,7 @@ interface Changes {
   readonly clusterKey?: Buffer;
   readonly clockAheadMs?: number;
   readonly port?: number;
+  readonly name?: string;
 }
 
 const CLUSTER_KEY = randomBytes(32);
@@ -61,7 +62,7 @@ async function start(context: TestContext, changes: Changes = {}): Promise<Node>
       onNotice: (level, message) => notices.push({ level, message }),
       now: () => Date.now() + clockAheadMs,
     },
-    { name: 'node', host: '127.0.0.1', port },
+    { name: changes.name ?? 'node', host: '127.0.0.1', port },
   );
   context.after(() => links.close());
   const address = `127.0.0.1:${links.port}`;
@@ -331,6 +332,30 @@ test(
     assert.match(other.witness.closings[0]!.reason, /no sign of life for 5 s/);
   },
 );
+
+test('closing does not wait for strangers, and cuts what is no link yet', LIMIT, async (context) => {
+  const node = await start(context);
+  const raw = await member(context, node);
+  const stranger = connect(node.links.port, '127.0.0.1').on('error', () => undefined);
+  context.after(() => stranger.destroy());
+  await until('both have arrived', () => node.links.arrivalCount === 2);
+  const cut = Promise.all([raw.closed, once(stranger.resume(), 'close')]);
+  await node.links.close();
+  await cut;
+  assert.equal(node.links.arrivalCount, 0);
+});
+
+test('a name is one line, whatever its owner wrote', LIMIT, async (context) => {
+  const node = await start(context);
+  const raw = await member(context, node);
+  raw.send(FRAME.hello, raw.hello(NodeKey.make(), { name: 'a\nb' }));
+  await raw.closed;
+  assert.equal(raw.farewell?.code, 'identity');
+  const odd = await start(context, { name: 'two\nlines' });
+  odd.links.dial(node.address);
+  await linkedTo(node, odd.nodeId);
+  assert.equal(node.links.peers.get(odd.nodeId)?.name, 'two lines');
+});
 
 test(
   'a port that is taken and a foreign address are coded errors with what to do',
