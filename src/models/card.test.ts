@@ -7,7 +7,7 @@ import { ShoalError } from '../shared/errors.js';
 import { cardOf, type ModelCard } from './card.js';
 import { readGguf } from './gguf/reader.js';
 import { type WritableMetadata, writeGguf } from './gguf/writer.js';
-import { estimateMemory } from './memory.js';
+import { estimateMemory, estimateShardMemory } from './memory.js';
 import {
   TEST_HEAD_BYTES,
   TEST_LAYER_BYTES,
@@ -111,24 +111,30 @@ describe('R36: memory estimates', () => {
     assert.equal(bytes(257), 2 * bytes(256));
   });
 
-  test('shards: embeddings with the first, the head with the last, tied ones in both', () => {
+  test('shards: their layers, the head with the last; tokens are looked up in the file', () => {
     for (const tied of [true, false]) {
       const model = card({ tied });
-      const weights = (first: number, end: number) =>
-        estimateMemory(model, { ...wish, layers: { first, end } }).weightsBytes;
-      assert.equal(weights(0, 2), TEST_HEAD_BYTES + 2 * TEST_LAYER_BYTES);
+      const weights = (startLayer: number, endLayer: number) =>
+        estimateShardMemory(model, { startLayer, endLayer }, wish).weightsBytes;
+      assert.equal(weights(0, 2), 2 * TEST_LAYER_BYTES);
       assert.equal(weights(1, 3), 2 * TEST_LAYER_BYTES);
       assert.equal(weights(2, 4), 2 * TEST_LAYER_BYTES + TEST_NORM_BYTES + TEST_HEAD_BYTES);
-      const whole = estimateMemory(model, wish);
-      assert.equal(weights(0, 2) + weights(2, 4), whole.weightsBytes + (tied ? TEST_HEAD_BYTES : 0));
     }
-    assert.throws(() => estimateMemory(card(), { ...wish, layers: { first: 3, end: 5 } }), RangeError);
+    assert.throws(() => estimateShardMemory(card(), { startLayer: 3, endLayer: 5 }, wish), RangeError);
+  });
+
+  test('the KV cache of shards is together that of the whole model', () => {
+    const cache = (startLayer: number, endLayer: number) =>
+      estimateShardMemory(card(), { startLayer, endLayer }, wish).cacheBytes;
+    assert.equal(cache(0, 1) + cache(1, 4), estimateMemory(card(), wish).cacheBytes);
   });
 
   test('only the last shard has logits, and more rows cost more', () => {
-    const overhead = (more: object) => estimateMemory(card(), { ...wish, ...more }).overheadBytes;
-    assert.ok(overhead({ layers: { first: 0, end: 2 } }) < overhead({ layers: { first: 2, end: 4 } }));
-    assert.ok(overhead({ batchRows: 64 }) < overhead({ batchRows: 512 }));
+    const overhead = (startLayer: number, more: object = {}) =>
+      estimateShardMemory(card(), { startLayer, endLayer: startLayer + 2 }, { ...wish, ...more })
+        .overheadBytes;
+    assert.ok(overhead(0, { outputRows: 512 }) < overhead(2, { outputRows: 512 }));
+    assert.ok(overhead(0, { batchRows: 64 }) < overhead(0, { batchRows: 512 }));
   });
 
   test('layers with KV heads of their own number, among them none', () => {

@@ -1,5 +1,5 @@
 /**
- * What a model, or a range of its layers (R36), takes of a machine's memory. Weights and KV cache follow from the file
+ * What a model, or a shard of it (R36), takes of a machine's memory. Weights and KV cache follow from the file
  * (`weights.ts`, `cacheShape.ts`); compute buffers follow a formula that was fitted to what the engine takes on a CPU
  * with flash attention. The engine reports the real numbers once a model is loaded.
  *
@@ -21,8 +21,12 @@ export interface MemoryWish {
   readonly batchRows?: number;
   /** Rows of one step that give logits. @default `sequences` */
   readonly outputRows?: number;
-  /** Layers [first, end) of a shard. @default all */
-  readonly layers?: { readonly first: number; readonly end: number };
+}
+
+/** Layers [startLayer, endLayer) of a model. */
+export interface ShardLayers {
+  readonly startLayer: number;
+  readonly endLayer: number;
 }
 
 const F32_BYTES = 4;
@@ -42,33 +46,76 @@ const LIVE_HIDDEN_STATES = 2;
 const LIVE_FEED_FORWARD = 3;
 const LIVE_ATTENTION = 2;
 
+/** @throws ShoalError `model_unsupported` when the card has no shape */
+export function estimateMemory(card: ModelCard, wish: MemoryWish): MemoryEstimate {
+  const shape = shapeOf(card);
+  const { weights, layers } = shape;
+  const { outputBytes, embeddingBytes, commonBytes } = weights;
+  const weightsBytes = sum(weights.layerBytes) + embeddingBytes + outputBytes + commonBytes;
+  return estimate(shape, { startLayer: 0, endLayer: layers }, wish, {
+    weightsBytes,
+    computeBytes: (cells) => computeBytes(shape, cells, wish, true),
+  });
+}
+
 /**
+ * What one shard of a pipeline takes, in a process of its own.
  * @throws ShoalError `model_unsupported` when the card has no shape; a `RangeError` for layers that are not there
  */
-export function estimateMemory(card: ModelCard, wish: MemoryWish): MemoryEstimate {
-  const { shape } = card;
-  if (shape === null) {
-    throw new ShoalError('model_unsupported', card.refusal ?? `${card.name} does not describe its network.`);
+export function estimateShardMemory(card: ModelCard, range: ShardLayers, wish: MemoryWish): MemoryEstimate {
+  const shape = shapeOf(card);
+  const { startLayer, endLayer } = range;
+  if (!(startLayer >= 0 && startLayer < endLayer && endLayer <= shape.layers)) {
+    throw new RangeError(`layers [${startLayer}, ${endLayer}) of a model with ${shape.layers}`);
   }
-  const { first, end } = wish.layers ?? { first: 0, end: shape.layers };
-  if (!(first >= 0 && first < end && end <= shape.layers)) {
-    throw new RangeError(`layers [${first}, ${end}) of a model with ${shape.layers}`);
-  }
+  const isLast = endLayer === generatingLayers(shape);
+  return estimate(shape, range, wish, {
+    weightsBytes: shardWeights(shape, range, isLast),
+    computeBytes: (cells) => computeBytes(shape, cells, wish, isLast) + rowBytes(shape, wish, isLast),
+  });
+}
+
+function shapeOf(card: ModelCard): ModelShape {
+  if (card.shape !== null) return card.shape;
+  throw new ShoalError('model_unsupported', card.refusal ?? `${card.name} does not describe its network.`);
+}
+
+/** Without those at the end that only draft further tokens: the last shard ends before them. */
+function generatingLayers({ legalCuts, layers }: ModelShape): number {
+  return legalCuts.canBeCut ? legalCuts.layers : layers;
+}
+
+interface Parts {
+  readonly weightsBytes: number;
+  computeBytes(cells: number): number;
+}
+
+function estimate(shape: ModelShape, range: ShardLayers, wish: MemoryWish, parts: Parts): MemoryEstimate {
+  const { startLayer, endLayer } = range;
   const cells = roundUp(wish.cacheCells ?? wish.contextTokens * wish.sequences, CELL_MULTIPLE);
-  const weightsBytes = weightsOf(shape, first, end);
   const cacheBytes =
-    sum(shape.cache.cellBytes.slice(first, end)) * cells +
-    sum(shape.cache.sequenceBytes.slice(first, end)) * wish.sequences;
-  const overheadBytes = PROCESS_BYTES + computeBytes(shape, cells, wish, end === shape.layers);
+    sum(shape.cache.cellBytes.slice(startLayer, endLayer)) * cells +
+    sum(shape.cache.sequenceBytes.slice(startLayer, endLayer)) * wish.sequences;
+  const overheadBytes = PROCESS_BYTES + parts.computeBytes(cells);
+  const { weightsBytes } = parts;
   return { weightsBytes, cacheBytes, overheadBytes, totalBytes: weightsBytes + cacheBytes + overheadBytes };
 }
 
-/** The first shard has the embeddings, the last the output matrix, which may be the embeddings once more. */
-function weightsOf({ weights, layers }: ModelShape, first: number, end: number): number {
-  const embeddings = first === 0 ? weights.embeddingBytes : 0;
-  const tiedHead = weights.isOutputTied && first > 0 ? weights.headBytes : 0;
-  const output = end === layers ? weights.outputBytes + tiedHead : 0;
-  return sum(weights.layerBytes.slice(first, end)) + embeddings + output + weights.commonBytes;
+/** The last shard has the head, which may be the token embeddings; the first looks tokens up in the file. */
+function shardWeights({ weights }: ModelShape, range: ShardLayers, isLast: boolean): number {
+  const { startLayer, endLayer } = range;
+  const positions = startLayer === 0 ? weights.embeddingBytes - weights.tokenEmbeddingBytes : 0;
+  const head = isLast ? weights.outputBytes + (weights.isOutputTied ? weights.headBytes : 0) : 0;
+  return sum(weights.layerBytes.slice(startLayer, endLayer)) + positions + head + weights.commonBytes;
+}
+
+/** Rows that go in, and rows that are taken out for the next shard. */
+function rowBytes(shape: ModelShape, wish: MemoryWish, isLast: boolean): number {
+  return rowsOf(wish) * shape.hiddenSize * F32_BYTES * (isLast ? 1 : 2);
+}
+
+function rowsOf(wish: MemoryWish): number {
+  return wish.batchRows ?? ENGINE.batchRows;
 }
 
 /**
@@ -79,7 +126,7 @@ function weightsOf({ weights, layers }: ModelShape, first: number, end: number):
  * - attention mask in f16: rows × cells × 2; and a record for each cell.
  */
 function computeBytes(shape: ModelShape, cells: number, wish: MemoryWish, isLast: boolean): number {
-  const rows = wish.batchRows ?? ENGINE.batchRows;
+  const rows = rowsOf(wish);
   const outputRows = Math.min(rows, wish.outputRows ?? wish.sequences);
   const attentionWidth = (Math.max(...shape.heads) + Math.max(...shape.keyValueHeads)) * shape.keyLength;
   const rowWidth =

@@ -4,8 +4,10 @@ import type { TensorInfo } from './gguf/types.js';
 export interface WeightSizes {
   /** `[layers]` */
   readonly layerBytes: readonly number[];
-  /** Token (and position) embeddings: the first shard has them. */
+  /** Token (and position) embeddings. */
   readonly embeddingBytes: number;
+  /** Of these the tokens', which a shard looks up in the file instead of holding them. */
+  readonly tokenEmbeddingBytes: number;
   /** Final norm and output matrix: the last shard has them. */
   readonly outputBytes: number;
   /** The token embeddings serve as the output matrix too. */
@@ -36,6 +38,7 @@ export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): W
   return {
     layerBytes,
     embeddingBytes: sizes.embedding,
+    tokenEmbeddingBytes: named.get('token_embd.weight') ?? 0,
     outputBytes: sizes.output,
     isOutputTied: head === undefined,
     headBytes: head ?? named.get('token_embd.weight') ?? 0,

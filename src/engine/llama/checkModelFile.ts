@@ -24,7 +24,15 @@ const SAME_HEAD_SIZES: ReadonlySet<string> = new Set([
 
 /** @throws {ShoalError} `model_unsupported`, naming the metadata that is wrong */
 export function checkModelFile(file: GgufFile, path: string): void {
-  const problem = vocabularyProblem(file) ?? hyperparameterProblem(file);
+  refuse(vocabularyProblem(file) ?? hyperparameterProblem(file), path);
+}
+
+/** For shards, to which the vocabulary is not given. Throws as `checkModelFile` does. */
+export function checkNetwork(file: GgufFile, path: string): void {
+  refuse(hyperparameterProblem(file), path);
+}
+
+function refuse(problem: string | null, path: string): void {
   if (problem !== null) throw new ShoalError('model_unsupported', `${path}: ${problem}.`);
 }
 

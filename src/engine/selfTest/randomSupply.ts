@@ -31,6 +31,7 @@ export class RandomSupply implements TensorSupply {
   }
 
   fill(tensor: Address, source: TensorSource): void {
+    if (source.kind === 'untouched') return;
     if (source.kind === 'constant') fillWith(this.#native, tensor, source.value);
     else this.#fillRandomly(tensor, source.tensor.name);
   }

@@ -24,7 +24,9 @@ export type TensorSource =
   /** Data of the model's tensor with this name. */
   | { readonly kind: 'tensor'; readonly tensor: TensorInfo }
   /** The same number everywhere, as f32: a tensor that the graph asks for and never uses, or that must do nothing. */
-  | { readonly kind: 'constant'; readonly value: number };
+  | { readonly kind: 'constant'; readonly value: number }
+  /** A tensor that the graph asks for and never reads: its memory is reserved and never touched. */
+  | { readonly kind: 'untouched'; readonly dims: readonly number[] };
 
 export interface ShardTensor {
   readonly name: string;
@@ -133,15 +135,19 @@ function otherTensors(gguf: GgufFile, isFirst: boolean, isLast: boolean): ShardT
   });
 }
 
-/**
- * Nobody looks tokens up in them, so that the embeddings of a shard may be the head: in plain memory of the CPU both
- * are the same bytes of the file.
- * @param head null where no logits are computed: what the graph asks for is there and small
- */
+/** @param head null where no logits are computed: what the graph asks for is there and small */
 function headTensors(rule: CutRule, head: TensorInfo | null): ShardTensor[] {
-  const named = (name: string): ShardTensor => (head === null ? constant(name, 0) : fromFile(name, head));
-  const embeddings = named('token_embd.weight');
-  return rule.tiedHead === true ? [embeddings] : [embeddings, named('output.weight')];
+  if (head === null) {
+    const embeddings = constant('token_embd.weight', 0);
+    return rule.tiedHead === true ? [embeddings] : [embeddings, constant('output.weight', 0)];
+  }
+  if (rule.tiedHead === true) return [fromFile('token_embd.weight', head)];
+  // Tokens are looked up elsewhere, if at all.
+  const { type, dims } = head;
+  return [
+    { name: 'token_embd.weight', type, source: { kind: 'untouched', dims } },
+    fromFile('output.weight', head),
+  ];
 }
 
 function fromFile(name: string, tensor: TensorInfo): ShardTensor {

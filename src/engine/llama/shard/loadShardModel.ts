@@ -2,7 +2,7 @@
 
 import { alignUp, DEFAULT_ALIGNMENT_BYTES } from '../../../models/gguf/types.js';
 import { encodeGgufHeader } from '../../../models/gguf/writer.js';
-import type { ShardModel } from '../../../models/sharding/shardModel.js';
+import type { ShardModel, TensorSource } from '../../../models/sharding/shardModel.js';
 import { ShoalError } from '../../../shared/errors.js';
 import type { LoadProgress } from '../../contract.js';
 import { withTensorCallback } from '../binding/callbacks.js';
@@ -85,7 +85,7 @@ function parseHeader(native: Native, shard: ShardModel): Address {
   const table = shard.tensors.map(({ name, type, source }) => ({
     name,
     type,
-    dims: source.kind === 'tensor' ? source.tensor.dims : [1],
+    dims: dimsOf(source),
   }));
   const encoded = encodeGgufHeader(shard.metadata, table);
   // The parser wants to stand where the data would begin.
@@ -95,6 +95,11 @@ function parseHeader(native: Native, shard: ShardModel): Address {
   );
   if (gguf !== 0) return gguf;
   throw new ShoalError('model_load_failed', `The header of the shard is refused: ${lines.join('\n')}`);
+}
+
+function dimsOf(source: TensorSource): readonly number[] {
+  if (source.kind === 'constant') return [1];
+  return source.kind === 'tensor' ? source.tensor.dims : source.dims;
 }
 
 function filler(

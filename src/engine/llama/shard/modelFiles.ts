@@ -16,6 +16,9 @@ export interface TensorPlace extends Part {
   readonly offset: number;
 }
 
+/** Lists by layer are kept, vocabularies are not. */
+const KEEP_ARRAY_BYTES = 64 * 1024;
+
 export class ModelFiles {
   /** The header of the whole model. */
   readonly gguf: GgufFile;
@@ -29,7 +32,7 @@ export class ModelFiles {
   constructor(path: string) {
     const split = parseSplitName(path);
     const paths = split === null ? [path] : partPaths(split);
-    const headers = paths.map((part) => readGguf(part));
+    const headers = paths.map((part) => readGguf(part, { keepArrayBytes: KEEP_ARRAY_BYTES }));
     this.gguf = headers.length === 1 ? (headers[0] as GgufFile) : joinParts(headers, path);
     this.parts = openParts(paths);
     this.#places = new Map(

@@ -4,7 +4,7 @@ import type { Engine, EngineOptions } from '../../contract.js';
 import type { Address } from '../binding/declarations.js';
 import { ROPE_TYPE } from '../binding/model.js';
 import { type Native, native } from '../binding/native.js';
-import { checkModelFile } from '../checkModelFile.js';
+import { checkNetwork } from '../checkModelFile.js';
 import { LlamaEngine, type ShardParts } from '../llamaEngine.js';
 import { EmbeddingRows } from './embeddingRows.js';
 import { loadShardModel } from './loadShardModel.js';
@@ -30,7 +30,7 @@ export function openLlamaShard(options: ShardOptions): Engine {
   let shard: ShardModel;
   let embeddings: EmbeddingRows | null;
   try {
-    checkModelFile(files.gguf, options.modelPath);
+    checkNetwork(files.gguf, options.modelPath);
     shard = shardModel(files.gguf, options.layers);
     embeddings = embeddingRows(library, shard, files);
   } catch (error) {

@@ -39,6 +39,7 @@ export class FileSupply implements TensorSupply {
   }
 
   fill(tensor: Address, source: TensorSource): void {
+    if (source.kind === 'untouched') return;
     const { tensor: functions } = this.#native;
     if (source.kind === 'constant') {
       fillWith(this.#native, tensor, source.value);
