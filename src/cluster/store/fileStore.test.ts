@@ -247,6 +247,7 @@ describe('failpoints of the store', () => {
     store.append([record(2)]);
     assert.equal(await store.flush(), false);
     assert.equal(deaths, 1);
+    await store.close();
     disk.restart(() => 0);
     const notices: string[] = [];
     assert.deepEqual((await storeOn(disk, notices).load()).records, [record(1)]);

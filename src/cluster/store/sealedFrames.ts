@@ -14,7 +14,7 @@ export const FILE_MARK = Buffer.from(NAME + VERSION);
 const LENGTH_BYTES = 4;
 const HEADER_BYTES = 8;
 /** Reading a long file gives way to the rest of the node after so many bytes. */
-const TURN_BYTES = 512 * 1024;
+const TURN_BYTES = 128 * 1024;
 
 /** @throws {RangeError} when the value takes more than `limitBytes` */
 export function sealFrame(value: unknown, limitBytes: number): Buffer {
