@@ -1,5 +1,5 @@
 /** What can be read off the state about instances and their tasks. */
-import type { CommandId, InstanceId, TaskId } from '../shared/ids.js';
+import type { InstanceId, TaskId } from '../shared/ids.js';
 import { isServing } from './runnerLife.js';
 import type { ClusterState, InstanceRecord, RunnerRecord, TaskRecord } from './state.js';
 
@@ -37,10 +37,4 @@ export function findTask(state: ClusterState, taskId: TaskId): TaskRecord | null
     if (task !== undefined) return task;
   }
   return state.finishedTasks.find((task) => task.taskId === taskId) ?? null;
-}
-
-/** The running task of a client's request. */
-export function findRequest(state: ClusterState, commandId: CommandId): TaskRecord | null {
-  for (const task of tasksIn(state)) if (task.commandId === commandId) return task;
-  return null;
 }
