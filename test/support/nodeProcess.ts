@@ -22,6 +22,8 @@ const HERE: Place = {
 };
 
 export interface NodeState {
+  readonly master_node_id: string | null;
+  readonly nodes: Record<string, { readonly name: string; readonly status: string }>;
   readonly runners: Record<string, RunnerState>;
   readonly tasks: Record<string, { readonly status: string; readonly command_id: string }>;
   readonly instances: Record<string, { readonly status: string }>;
@@ -43,13 +45,18 @@ export interface RunnerState {
 
 export class NodeProcess {
   readonly url: string;
+  readonly nodeId: string;
+  /** `HOST:PORT` where other nodes reach it. */
+  readonly peerAddress: string;
   readonly home: string;
   readonly child: ChildProcess;
   readonly exited: Promise<number | string>;
   readonly #log: string[];
 
-  private constructor(url: string, home: string, child: ChildProcess, log: string[]) {
+  private constructor(url: string, first: FirstLine, home: string, child: ChildProcess, log: string[]) {
     this.url = url;
+    this.nodeId = first.node_id;
+    this.peerAddress = first.peer_address;
     this.home = home;
     this.child = child;
     this.#log = log;
@@ -64,8 +71,20 @@ export class NodeProcess {
   }
 
   /** The same in another place, such as a host; `url` leads there. */
-  static async startAt(place: Place, ...parameters: readonly string[]): Promise<NodeProcess> {
-    const home = mkdtempSync(join(tmpdir(), 'shoal-home-'));
+  static startAt(place: Place, ...parameters: readonly string[]): Promise<NodeProcess> {
+    return NodeProcess.#startIn(mkdtempSync(join(tmpdir(), 'shoal-home-')), place, parameters);
+  }
+
+  /** Starts the node of an earlier process once more; that one has ended, and its home is still there. */
+  static startAgain(
+    earlier: NodeProcess,
+    place: Place,
+    ...parameters: readonly string[]
+  ): Promise<NodeProcess> {
+    return NodeProcess.#startIn(earlier.home, place, parameters);
+  }
+
+  static async #startIn(home: string, place: Place, parameters: readonly string[]): Promise<NodeProcess> {
     const program = join(packageRoot(), 'bin', 'shoal.js');
     const fixed = ['up', '--home', home, '--api-port', '0', '--log-json', '--log-level', 'info'];
     const child = place.spawn(process.execPath, [program, ...fixed, ...parameters], {
@@ -77,8 +96,8 @@ export class NodeProcess {
       if (log.length > 1_000) log.shift();
     });
     try {
-      const url = await place.reach(await firstAddress(child));
-      return new NodeProcess(url, home, child, log);
+      const first = await firstLine(child);
+      return new NodeProcess(await place.reach(first.api_url), first, home, child, log);
     } catch (error) {
       child.kill('SIGKILL');
       rmSync(home, { recursive: true, force: true });
@@ -118,25 +137,40 @@ export class NodeProcess {
     }
   }
 
+  /** Waits until there is a runner, and all there are can serve. */
   ready(): Promise<NodeState> {
     const isReady = (status: string) => status === 'ready' || status === 'running';
-    return this.until('ready', ({ runners }) =>
-      Object.values(runners).every(({ status }) => isReady(status)),
-    );
+    return this.until('ready', ({ runners }) => {
+      const statuses = Object.values(runners).map(({ status }) => status);
+      return statuses.length > 0 && statuses.every(isReady);
+    });
   }
 
   /** SIGTERM, and SIGKILL when that is not enough. Resolves with the exit code or the signal's name. */
-  async stop(): Promise<number | string> {
+  async end(): Promise<number | string> {
     this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);
     const code = await this.exited;
     clearTimeout(timer);
+    return code;
+  }
+
+  /** The same, and its home is gone. */
+  async stop(): Promise<number | string> {
+    const code = await this.end();
     rmSync(this.home, { recursive: true, force: true });
     return code;
   }
 }
 
-function firstAddress(child: ChildProcess): Promise<string> {
+interface FirstLine {
+  readonly event: string;
+  readonly node_id: string;
+  readonly api_url: string;
+  readonly peer_address: string;
+}
+
+function firstLine(child: ChildProcess): Promise<FirstLine> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new Error(`no address after ${START_LIMIT_MS} ms`)),
@@ -145,8 +179,8 @@ function firstAddress(child: ChildProcess): Promise<string> {
     child.once('exit', (code) => reject(new Error(`the node ended with ${code} before it listened`)));
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', (line) => {
       clearTimeout(timer);
-      const { event, api_url: url } = JSON.parse(line) as { event: string; api_url: string };
-      if (event === 'listening') resolve(url);
+      const first = JSON.parse(line) as FirstLine;
+      if (first.event === 'listening') resolve(first);
       else reject(new Error(`the first line was not the address: ${line}`));
     });
   });

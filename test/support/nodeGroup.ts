@@ -1,0 +1,77 @@
+/** Several nodes of one cluster for tests and benchmarks, on hosts of their own or all on this machine. */
+import { randomBytes } from 'node:crypto';
+import { formatToken } from '../../src/cluster/joinToken.js';
+import { NodeProcess, type NodeState, type Place } from './nodeProcess.js';
+
+const CLUSTER_KEY_BYTES = 32;
+const AGREE_LIMIT_MS = 60_000;
+const LOOK_AGAIN_MS = 50;
+
+export const newToken = (): string => formatToken(randomBytes(CLUSTER_KEY_BYTES));
+
+export class NodeGroup {
+  readonly nodes: NodeProcess[] = [];
+  readonly token: string;
+
+  constructor(token: string = newToken()) {
+    this.token = token;
+  }
+
+  /** Starts one more node; what it is told beside the token is up to the test. */
+  async add(place: Place | null, ...parameters: readonly string[]): Promise<NodeProcess> {
+    const all = ['--peer-port', '0', '--token', this.token, ...parameters];
+    const node = await (place === null ? NodeProcess.start(...all) : NodeProcess.startAt(place, ...all));
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** Starts a node that has ended once more, with its home. */
+  async restart(node: NodeProcess, place: Place, ...parameters: readonly string[]): Promise<NodeProcess> {
+    const again = await NodeProcess.startAgain(node, place, '--peer-port', '0', ...parameters);
+    this.nodes[this.nodes.indexOf(node)] = again;
+    return again;
+  }
+
+  /** Waits until these nodes, all by default, have one master and everybody of them is alive in everybody's state. */
+  async agreed(nodes: readonly NodeProcess[] = this.nodes): Promise<NodeState> {
+    const deadline = Date.now() + AGREE_LIMIT_MS;
+    for (;;) {
+      const states = await Promise.all(nodes.map((node) => node.state()));
+      const [first] = states as [NodeState];
+      if (states.every((state) => isOneCluster(state, first.master_node_id, nodes))) return first;
+      if (Date.now() > deadline) {
+        const said = nodes.map((node, i) => `${JSON.stringify(states[i])}\n${node.log()}`);
+        throw new Error(`not agreed after ${AGREE_LIMIT_MS} ms:\n${said.join('\n')}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
+  }
+
+  /** The node that rules, as the first of these nodes sees it. */
+  async master(nodes: readonly NodeProcess[] = this.nodes): Promise<NodeProcess> {
+    const { master_node_id: master } = await this.agreed(nodes);
+    return this.nodes.find(({ nodeId }) => nodeId === master) as NodeProcess;
+  }
+
+  /** Waits until every instance is ready in the state of every node, and there are so many. */
+  async ready(count: number): Promise<void> {
+    for (const node of this.nodes) {
+      await node.until(`serving ${count} instances`, ({ instances }) => {
+        const statuses = Object.values(instances).map(({ status }) => status);
+        return statuses.length === count && statuses.every((status) => status === 'ready');
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+  }
+}
+
+function isOneCluster(state: NodeState, master: string | null, nodes: readonly NodeProcess[]): boolean {
+  return (
+    state.master_node_id === master &&
+    nodes.some(({ nodeId }) => nodeId === master) &&
+    nodes.every(({ nodeId }) => state.nodes[nodeId]?.status === 'alive')
+  );
+}
