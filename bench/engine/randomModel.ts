@@ -43,9 +43,14 @@ export const SHAPES = {
 
 export type ShapeName = keyof typeof SHAPES;
 
-/** Makes the file unless it is there already. @returns its path, in .build/bench-models */
-export function randomModel(shapeName: ShapeName, format: Format): string {
-  const folder = join(packageRoot(), '.build', 'bench-models');
+const MODELS_FOLDER = join(packageRoot(), '.build', 'bench-models');
+
+/**
+ * Makes the file unless it is there already.
+ * @param folder @default .build/bench-models
+ * @returns its path
+ */
+export function randomModel(shapeName: ShapeName, format: Format, folder = MODELS_FOLDER): string {
   const path = join(folder, `${shapeName}-${format}.gguf`);
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
