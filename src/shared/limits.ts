@@ -179,6 +179,8 @@ export const TIMES = {
   corsMaxAgeMs: 600_000,
   /** Nodes tell each other this often that they are there. */
   pulseMs: 250,
+  /** Between two pulses at least, however much there is to say. */
+  pulseGapMs: 25,
   /** Silence after which a node is suspect, and how long it stays so before it is dead when nobody vouches for it. */
   suspectAfterMs: 1_000,
   confirmDeathMs: 500,

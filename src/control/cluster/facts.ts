@@ -30,12 +30,9 @@ export const NO_FACTS: Facts = {
 
 /** Everything, for a master whose state may be another one than ours. */
 export function allFacts(state: ClusterState, own: OwnFacts): Facts {
-  const { nodeId } = own.node;
   return {
     node: own.node,
-    instances: [...state.instances.values()].filter((instance) =>
-      instance.shards.some((shard) => shard.nodeId === nodeId),
-    ),
+    instances: [...state.instances.values()],
     deletedInstances: state.deletedInstances,
     runners: [...own.runners.values()],
     openTasks: [...own.openTasks.values()].filter((task) => task !== null),

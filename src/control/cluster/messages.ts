@@ -9,10 +9,13 @@ import type { Snapshot } from './snapshot.js';
 
 export type Role = 'joining' | 'follower' | 'electing' | 'master' | 'leaving';
 
-/** That a node rules, and how many follow it, itself among them: what two masters compare when they meet. */
+/** That a node rules: what two masters compare when they meet. */
 export interface Claim {
   readonly epoch: Epoch;
+  /** How many follow it, itself among them. */
   readonly members: number;
+  /** When it began, on its own wall clock in ms since the epoch; a renewal of the reign does not change it. */
+  readonly since: number;
 }
 
 /** Said to every linked peer four times a second, and at once when something in it changes. */
@@ -36,7 +39,7 @@ export interface Pulse {
 /** What a node owns, and only it may say: sent whole when it joins, in parts when the state says otherwise. */
 export interface Facts {
   readonly node: NodeFact | null;
-  /** Instances with a shard on the node, for a master that does not know them. */
+  /** Instances that the node knows, wherever they are, for a master that does not. */
   readonly instances: readonly InstanceRecord[];
   /** Instances that the node knows to be deleted. */
   readonly deletedInstances: readonly InstanceId[];

@@ -17,7 +17,7 @@ import type { Claim, Entry, Facts, PeerMessage, Pulse, Role } from './messages.j
 import { OpenTasks } from './openTasks.js';
 import { NO_MASTER_ANSWERED, PendingCommands } from './pendingCommands.js';
 import type { Instant, NodeInput, NodeOutput, RunnerReport } from './ports.js';
-import { compareEpochs, comparePositions, type Epoch, isSamePosition } from './position.js';
+import { compareEpochs, comparePositions, type Epoch, isSamePosition, type Position } from './position.js';
 import { Reign } from './reign.js';
 
 export interface NodeCoreOptions {
@@ -72,6 +72,11 @@ export class NodeCore {
     return this.#log.state;
   }
 
+  /** Where the log ends. */
+  get position(): Position {
+    return this.#log.position;
+  }
+
   get role(): Role {
     return this.#role;
   }
@@ -96,7 +101,7 @@ export class NodeCore {
     this.#noticePause(now);
     this.#dispatch(input, instant);
     if (this.#reign !== null) this.#replicate(this.#reign, instant);
-    if (this.#isPulseUrgent) this.#pulse(now);
+    if (this.#isPulseUrgent && now - this.#pulsedAt >= TIMES.pulseGapMs) this.#pulse(now);
     return this.#outputs;
   }
 
@@ -232,7 +237,9 @@ export class NodeCore {
   }
 
   #ownClaim(): Claim | null {
-    return this.#reign === null ? null : { epoch: this.#reign.epoch, members: this.#reign.members };
+    if (this.#reign === null) return null;
+    const { epoch, members, since } = this.#reign;
+    return { epoch, members, since };
   }
 
   // Who rules
@@ -266,7 +273,7 @@ export class NodeCore {
 
   #takeRule(instant: Instant): void {
     const epoch = this.#nextEpoch();
-    this.#reign = new Reign(epoch);
+    this.#reign = new Reign(epoch, instant.wallMs);
     this.#changeRole('master', epoch, 'nobody that it hears has a newer log', instant.monotonicMs);
     this.#beginEpoch(epoch);
   }
@@ -611,8 +618,8 @@ export class NodeCore {
     if (!this.#membership.pulseReceived(from, pulse, now)) return;
     this.#noteEpoch(pulse.following);
     this.#noteEpoch(pulse.position.epoch);
-    // A newcomer shall hear of us before our next turn.
-    if (before === undefined) this.#isPulseUrgent = true;
+    // A newcomer, and who does not hear us, shall hear of us before our next turn.
+    if (before === undefined || pulse.missing.includes(this.#self)) this.#isPulseUrgent = true;
     const isNews = before?.role !== pulse.role || before.claims.length !== pulse.claims.length;
     if (isNews || this.#role === 'joining' || this.#role === 'electing') this.#considerRole(instant);
     this.#catchUpWith(from, pulse, now);
@@ -680,8 +687,11 @@ export class NodeCore {
     this.#acknowledge(epoch, now);
   }
 
+  /** Told as a change of the role, so that whoever follows the state looks again: it can be trusted from now on. */
   #synced(): void {
+    if (this.#isSynced) return;
     this.#isSynced = true;
+    this.#outputs.push({ kind: 'RoleChanged', role: 'follower', epoch: this.#epoch, why: 'it has the log' });
   }
 
   #acknowledge({ nodeId }: Epoch, now: number): void {

@@ -63,6 +63,7 @@ export type NodeOutput =
   | { readonly kind: 'Applied'; readonly entry: Entry }
   /** The state is another one, from a master whose log ours is not the beginning of. */
   | { readonly kind: 'StateReplaced' }
+  /** Also when a follower comes to have the log of its master, and so is up to date. */
   | { readonly kind: 'RoleChanged'; readonly role: Role; readonly epoch: Epoch | null; readonly why: string }
   | { readonly kind: 'PeerJudged'; readonly nodeId: NodeId; readonly status: NodeStatus }
   | {

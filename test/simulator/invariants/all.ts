@@ -1,0 +1,24 @@
+/** Every invariant, safety first. */
+import type { Invariant } from './contract.js';
+import { endsInTime, oneEndARequest } from './endings.js';
+import { oneActorAnEpoch } from './epochs.js';
+import { quietWhenHealthy, servedWhenHealthy } from './health.js';
+import { equalLogs, equalStates } from './logs.js';
+import { balancedRouting, healthyRouting } from './routing.js';
+import { settledInvariants } from './settled.js';
+import { noDeletionUndone, noWishLost } from './wishes.js';
+
+export const ALL_INVARIANTS: readonly Invariant[] = [
+  oneActorAnEpoch,
+  equalLogs,
+  equalStates,
+  oneEndARequest,
+  healthyRouting,
+  balancedRouting,
+  noWishLost,
+  noDeletionUndone,
+  quietWhenHealthy,
+  endsInTime,
+  servedWhenHealthy,
+  ...settledInvariants,
+];

@@ -1,0 +1,166 @@
+/**
+ * The worker of a node with runners that compute nothing: they go through their phases, die in any of them, freeze and
+ * are killed, come back after the backoff of the restart policy or are given up, and serve streams while they are ready.
+ */
+import type { RunnerReport } from '../../src/control/cluster/ports.js';
+import { decideRestart, RESTART_POLICY } from '../../src/control/restartPolicy.js';
+import type { RunnerStatus } from '../../src/control/runnerLife.js';
+import type { RunnerFailure } from '../../src/control/state.js';
+import { planWorker } from '../../src/control/workerPlan.js';
+import type { RunnerId } from '../../src/shared/ids.js';
+import type { Process } from './machine.js';
+
+const START = ['spawned', 'connecting', 'loading', 'warming_up', 'ready'] as const;
+/** Silence after which a frozen runner is killed. */
+const FREEZE_MS = 2_500;
+
+interface FakeRunner {
+  readonly runnerId: RunnerId;
+  /** Counts its processes: what was planned for an earlier one does not happen. */
+  life: number;
+  status: RunnerStatus;
+  restarts: number;
+  restartAt: number | null;
+  readyAt: number;
+  isFrozen: boolean;
+  error: RunnerFailure | null;
+  changedAt: number;
+}
+
+export class FakeWorker {
+  readonly #process: Process;
+  readonly #runners = new Map<RunnerId, FakeRunner>();
+  /** Waiting for a runner to be ready or to fail. */
+  readonly #onChange = new Map<RunnerId, Set<(status: RunnerStatus | null) => void>>();
+
+  constructor(process: Process) {
+    this.#process = process;
+  }
+
+  get runners(): ReadonlyMap<RunnerId, Readonly<FakeRunner>> {
+    return this.#runners;
+  }
+
+  reconcile(): void {
+    const { core, machine } = this.#process;
+    if (!core.isUpToDate || !this.#process.isAlive) return;
+    for (const action of planWorker(core.state, machine.id, new Set(this.#runners.keys()))) {
+      if (action.kind === 'StartRunner') this.#start(action.shard.runnerId);
+      else this.#stop(action.runnerId);
+    }
+  }
+
+  #start(runnerId: RunnerId): void {
+    const { random, world } = this.#process.machine;
+    const isCursed = random.chance(world.plan.cursedRunners);
+    const runner: FakeRunner = {
+      runnerId,
+      life: 0,
+      status: 'spawned',
+      restarts: isCursed ? RESTART_POLICY.maxRestarts - 1 : 0,
+      restartAt: null,
+      readyAt: 0,
+      isFrozen: false,
+      error: null,
+      changedAt: world.time.now,
+    };
+    this.#runners.set(runnerId, runner);
+    this.#spawn(runner);
+    if (isCursed)
+      this.#process.after(random.between(0, 2_000), () => this.fail(runnerId, 'it dies while it starts'));
+  }
+
+  #spawn(runner: FakeRunner): void {
+    runner.life += 1;
+    runner.isFrozen = false;
+    runner.restartAt = null;
+    this.#change(runner, 'spawned');
+    this.#advance(runner, runner.life, 1);
+  }
+
+  #advance(runner: FakeRunner, life: number, step: number): void {
+    const status = START[step];
+    if (status === undefined) return;
+    this.#process.after(this.#process.machine.random.exponential(120), () => {
+      if (!this.#isSame(runner, life) || runner.isFrozen) return;
+      if (status === 'ready') runner.readyAt = this.#process.machine.world.time.now;
+      this.#change(runner, status);
+      this.#advance(runner, life, step + 1);
+    });
+  }
+
+  /** Is this still the process that something was planned for, and has nobody asked it to stop? */
+  #isSame(runner: FakeRunner, life: number): boolean {
+    return this.#runners.get(runner.runnerId) === runner && runner.life === life;
+  }
+
+  /** The process of a runner dies by itself. */
+  fail(runnerId: RunnerId, message: string): void {
+    const runner = this.#runners.get(runnerId);
+    if (runner === undefined || runner.status === 'failed') return;
+    const { random, world, clock } = this.#process.machine;
+    const { now } = world.time;
+    const ranReadyMs = runner.readyAt === 0 ? 0 : now - runner.readyAt;
+    const decision = decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
+    runner.life += 1;
+    runner.readyAt = 0;
+    runner.error = {
+      code: 'runner_failed',
+      message,
+      phase: runner.status,
+      signal: 'SIGABRT',
+      stderrTail: [],
+      ranForMs: Math.round(ranReadyMs),
+    };
+    runner.restarts = decision.history.restarts;
+    runner.restartAt = decision.kind === 'restart' ? clock.instant.wallMs + decision.delayMs : null;
+    this.#change(runner, 'failed');
+    if (decision.kind === 'give_up') return;
+    const { life } = runner;
+    this.#process.after(decision.delayMs, () => {
+      if (this.#isSame(runner, life)) this.#spawn(runner);
+    });
+  }
+
+  freeze(runnerId: RunnerId): void {
+    const runner = this.#runners.get(runnerId);
+    if (runner === undefined || runner.isFrozen || runner.status === 'failed') return;
+    runner.isFrozen = true;
+    const { life } = runner;
+    this.#process.after(FREEZE_MS, () => {
+      if (this.#isSame(runner, life)) this.fail(runnerId, 'it has sent no heartbeat: killed');
+    });
+  }
+
+  /** Not wanted any more: it takes a while to end, and is no longer supervised from now on. */
+  #stop(runnerId: RunnerId): void {
+    this.#runners.delete(runnerId);
+    this.#tell(runnerId, null);
+    this.#process.after(this.#process.machine.random.exponential(200), () => {
+      if (!this.#runners.has(runnerId)) this.#process.handle({ kind: 'RunnerGone', runnerId });
+    });
+  }
+
+  #change(runner: FakeRunner, status: RunnerStatus): void {
+    runner.status = status;
+    runner.changedAt = this.#process.machine.world.time.now;
+    const { runnerId, restarts, restartAt, error } = runner;
+    const report: RunnerReport = { runnerId, status, pid: runner.life, restarts, restartAt, error };
+    this.#process.handle({ kind: 'RunnerChanged', runner: report });
+    this.#tell(runnerId, status);
+  }
+
+  #tell(runnerId: RunnerId, status: RunnerStatus | null): void {
+    for (const listener of [...(this.#onChange.get(runnerId) ?? [])]) listener(status);
+  }
+
+  /** Tells each new status of a runner, and null when it is stopped. Returns the function that ends it. */
+  listen(runnerId: RunnerId, listener: (status: RunnerStatus | null) => void): () => void {
+    const listeners = this.#onChange.get(runnerId) ?? new Set();
+    this.#onChange.set(runnerId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#onChange.delete(runnerId);
+    };
+  }
+}

@@ -1,0 +1,31 @@
+/** Finds a smaller schedule with the same violation: fewer kinds of faults, fewer nodes, less time. */
+import { FAULT_KINDS, type SimulationOptions } from './plan.js';
+import { simulate } from './simulation.js';
+
+const LEAST_MINUTES = 0.7;
+
+/** @param invariant the violation that must stay */
+export function shrink(failing: SimulationOptions, invariant: string): SimulationOptions {
+  const fails = (options: SimulationOptions) => simulate(options).violation?.invariant === invariant;
+  let smallest = { ...failing, faults: failing.faults ?? [...FAULT_KINDS] };
+  for (const kind of FAULT_KINDS) {
+    const less = { ...smallest, faults: smallest.faults.filter((other) => other !== kind) };
+    if (smallest.faults.includes(kind) && fails(less)) smallest = less;
+  }
+  for (let nodes = 1; nodes < (smallest.nodes ?? 7); nodes += 1) {
+    if (fails({ ...smallest, nodes })) smallest = { ...smallest, nodes };
+  }
+  for (let minutes = smallest.minutes / 2; minutes >= LEAST_MINUTES; minutes /= 2) {
+    if (!fails({ ...smallest, minutes })) break;
+    smallest = { ...smallest, minutes };
+  }
+  return smallest;
+}
+
+/** The words that replay it. */
+export function replay({ seed, minutes, nodes, faults }: SimulationOptions): string {
+  const words = [`npm run simulate -- --seed ${seed} --seeds 1 --minutes ${minutes}`];
+  if (nodes !== undefined) words.push(`--nodes ${nodes}`);
+  if (faults !== undefined) words.push(`--faults ${faults.join(',') || 'none'}`);
+  return words.join(' ');
+}
