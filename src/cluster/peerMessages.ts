@@ -154,7 +154,7 @@ const direct = z.discriminatedUnion('kind', [
     echo: count,
     role: z.enum(['joining', 'follower', 'electing', 'master', 'leaving']),
     following: epoch.nullable(),
-    claims: z.array(z.object({ epoch, members: count })).max(LIMITS.peers),
+    claims: z.array(z.object({ epoch, members: count, since: time })).max(LIMITS.peers),
     position,
     missing: z.array(id).max(LIMITS.peers),
   }),

@@ -11,8 +11,8 @@ import { epoch, pulse } from './testing.js';
 
 const anyEpoch = fc.tuple(fc.nat(3), anyNodeId).map(([term, nodeId]) => epoch(term, nodeId));
 const anyClaim = fc
-  .tuple(anyEpoch, fc.integer({ min: 1, max: 3 }))
-  .map(([epoch, members]): Claim => ({ epoch, members }));
+  .tuple(anyEpoch, fc.integer({ min: 1, max: 3 }), fc.nat(2))
+  .map(([epoch, members, since]): Claim => ({ epoch, members, since }));
 const anyPosition: fc.Arbitrary<Position> = fc.record({ index: fc.nat(3), epoch: anyEpoch });
 
 test('R59: claims are in one total order, so that two masters that meet agree on who stays', () => {
@@ -25,11 +25,12 @@ test('R59: claims are in one total order, so that two masters that meet agree on
   );
 });
 
-test('R57: the greater cluster stays, whatever the terms; of two as great the later epoch', () => {
-  const great = { epoch: epoch(1), members: 3 };
-  const late = { epoch: epoch(7, OTHER_NODE), members: 1 };
+test('R57: the greater cluster stays, whatever the terms; of two as great the one that rules longer', () => {
+  const great = { epoch: epoch(1), members: 3, since: 2_000 };
+  const late = { epoch: epoch(7, OTHER_NODE), members: 1, since: 3_000 };
   assert.ok(compareClaims(great, late) > 0);
-  assert.ok(compareClaims({ ...great, members: 1 }, late) < 0);
+  assert.ok(compareClaims({ ...great, members: 1 }, late) > 0);
+  assert.ok(compareClaims({ ...great, members: 1, since: 3_000 }, late) < 0);
 });
 
 test('the greatest claim is the same in whatever order it is heard, and one that can be followed', () => {

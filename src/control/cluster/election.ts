@@ -7,9 +7,12 @@ import type { NodeId } from '../../shared/ids.js';
 import type { Claim, Pulse } from './messages.js';
 import { compareEpochs, comparePositions, type Position } from './position.js';
 
-/** Positive when `a` stays and `b` gives way: more members, then the later epoch. */
+/**
+ * Positive when `a` stays and `b` gives way: more members, then the longer reign, then the later epoch. The wall clocks
+ * of two nodes may differ, but all compare the same numbers, so all come to the same end.
+ */
 export function compareClaims(a: Claim, b: Claim): number {
-  return a.members - b.members || compareEpochs(a.epoch, b.epoch);
+  return a.members - b.members || b.since - a.since || compareEpochs(a.epoch, b.epoch);
 }
 
 /** The greatest claim that heard peers tell of, among those that can be followed. */

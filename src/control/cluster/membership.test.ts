@@ -106,7 +106,7 @@ test('R56: a master is vouched for by whoever hears its claim, and not by those 
   const membership = linked(PEER);
   membership.pulseReceived(PEER, pulse({ following: epoch(1, THIRD) }), 1);
   assert.equal(membership.relayTo(THIRD, epoch(1, THIRD), 1), null);
-  const claims = [{ epoch: epoch(1, THIRD), members: 2 }];
+  const claims = [{ epoch: epoch(1, THIRD), members: 2, since: 0 }];
   membership.pulseReceived(PEER, pulse({ counter: 2, claims }), 2);
   assert.equal(membership.relayTo(THIRD, null, 2), PEER);
   assert.equal(membership.relayTo(THIRD, null, suspectAfterMs + 3), null);

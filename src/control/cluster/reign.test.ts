@@ -17,7 +17,7 @@ const at = (index: number, term = 1) => ({ index, epoch: epoch(term) });
 
 /** A reign with two followers, and an answer that rests on the third entry. */
 function setUp() {
-  const reign = new Reign(epoch(1));
+  const reign = new Reign(epoch(1), 0);
   const log = logOf([1, 1, 1].map((term) => [term, nodeJoined()]));
   for (const nodeId of [PEER, THIRD]) reign.catchUp(nodeId, ORIGIN, log);
   reign.wait({ from: PEER, key: 'k', answer: DONE, index: 3 }, 0);
@@ -71,7 +71,7 @@ test('R1: no answer waits longer than its time, whoever is silent', () => {
 });
 
 test('a node alone answers when its disk has it', () => {
-  const reign = new Reign(epoch(1));
+  const reign = new Reign(epoch(1), 0);
   reign.wait({ from: PEER, key: 'k', answer: DONE, index: 1 }, 0);
   assert.deepEqual(settled(reign), []);
   reign.flushed(1);
@@ -128,7 +128,7 @@ test('R58: a follower that asks for what it missed has the log of the master, wh
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 20 }), fc.boolean(), (steps, isStranger) => {
       const master = new ControlLog();
-      const reign = new Reign(epoch(2));
+      const reign = new Reign(epoch(2), 0);
       const follower = isStranger ? logOf([[1, instanceCreated('b')]]) : new ControlLog();
       const late: PeerMessage[] = [];
       const receive = (message: PeerMessage): boolean => {

@@ -31,8 +31,12 @@ export class Reign {
   #waiting: WaitingAnswer[] = [];
   #flushedIndex = 0;
 
-  constructor(epoch: Epoch) {
+  /** When it began, in ms since the epoch. */
+  readonly since: number;
+
+  constructor(epoch: Epoch, since: number) {
     this.#epoch = epoch;
+    this.since = since;
     this.#began = epoch;
   }
 
