@@ -14,12 +14,17 @@ interface ErrorBody {
 export async function callApi(
   target: ApiTarget,
   path: string,
-  request: { readonly body?: unknown; readonly signal?: AbortSignal } = {},
+  request: {
+    readonly body?: unknown;
+    readonly signal?: AbortSignal;
+    /** @default 'POST' with a body, else 'GET' */
+    readonly method?: 'GET' | 'POST' | 'DELETE';
+  } = {},
 ): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(new URL(path, target.url), {
-      method: request.body === undefined ? 'GET' : 'POST',
+      method: request.method ?? (request.body === undefined ? 'GET' : 'POST'),
       headers: {
         'content-type': 'application/json',
         ...(target.apiKey === undefined ? {} : { authorization: `Bearer ${target.apiKey}` }),

@@ -1,20 +1,14 @@
 /** `shoal doctor`: looks at what a node needs on this machine, and says what to do about what is missing. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatBytes } from '../shared/bytes.js';
+import { checkApiPort, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
+import type { Finding } from './finding.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { formatTable, printable } from './output.js';
-import { DEFAULT_API_PORT } from './upOptions.js';
-
-interface Finding {
-  readonly check: string;
-  readonly ok: boolean;
-  readonly found: string;
-}
 
 const ENGINE_CHECK = fileURLToPath(new URL('../runner/checkEngine.js', import.meta.url));
 const ENGINE_CHECK_LIMIT_MS = 30_000;
@@ -26,8 +20,12 @@ export async function doctor(options: { readonly json: boolean; readonly home: s
     checkNode(),
     await checkEngine(),
     checkMemory(),
+    checkClock(options.home),
     checkHome(options.home),
-    await checkPort(),
+    checkToken(options.home),
+    await checkApiPort(),
+    await checkPeerPort(),
+    await checkMulticast(),
   ];
   if (options.json) {
     process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
@@ -87,29 +85,5 @@ function checkHome(home: string): Finding {
     return { check, ok: freeBytes >= LEAST_DISK_BYTES, found };
   } catch (error) {
     return { check, ok: false, found: (error as Error).message };
-  }
-}
-
-function checkPort(): Promise<Finding> {
-  const check = `port ${DEFAULT_API_PORT} of 127.0.0.1`;
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', async () => {
-      const isNode = await answersAsNode();
-      resolve({ check, ok: isNode, found: isNode ? 'a node is running here' : 'taken by another program' });
-    });
-    server.listen(DEFAULT_API_PORT, '127.0.0.1', () =>
-      server.close(() => resolve({ check, ok: true, found: 'free' })),
-    );
-  });
-}
-
-async function answersAsNode(): Promise<boolean> {
-  try {
-    const signal = AbortSignal.timeout(2_000);
-    const response = await fetch(`http://127.0.0.1:${DEFAULT_API_PORT}/health`, { signal });
-    return typeof ((await response.json()) as { node_id?: unknown }).node_id === 'string';
-  } catch {
-    return false;
   }
 }

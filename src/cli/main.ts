@@ -9,11 +9,14 @@ import { type BenchOptions, bench } from './bench.js';
 import { type ChatOptions, chat } from './chat.js';
 import type { ApiTarget } from './client.js';
 import { doctor } from './doctor.js';
+import { forget } from './forget.js';
+import { deleteInstance, listInstances } from './instances.js';
 import { listModels } from './models.js';
 import { formatFault } from './output.js';
 import { status } from './status.js';
+import { token } from './token.js';
 import { up } from './up.js';
-import { addUpOptions, DEFAULT_API_PORT, defaultHome, readUpOptions } from './upOptions.js';
+import { addUpOptions, DEFAULT_API_PORT, homeOption, readUpOptions } from './upOptions.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -25,16 +28,47 @@ const program = new Command('shoal')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
+const ABOUT_OPTIONS = `
+Every option can also stand in the environment (SHOAL_API_PORT=8080, SHOAL_NO_DISCOVERY=1) or in config.json in the
+home folder ({"api-port": 8080, "serve": ["shoal-guide"], "no-discovery": true}). A flag wins over the environment, the
+environment over the file. Ctrl-C lets running requests end for up to 5 s; a second Ctrl-C ends at once.`;
+
 addUpOptions(program.command('up'), hostname())
   .description('start a node and stay in the foreground')
   .addHelpText(
     'after',
     `
-Every option can also stand in the environment (SHOAL_API_PORT=8080) or in config.json in the home folder
-({"api-port": 8080, "serve": ["shoal-guide"]}). A flag wins over the environment, the environment over the file.
-Ctrl-C lets running requests end for up to 5 s; a second Ctrl-C ends at once.`,
+Nodes with the same join token become one cluster by themselves: those on one network find each other, others are named
+with --peer. Links are encrypted, and only who proves to have the token gets one. A second node on the same machine needs
+a home and an API port of its own: shoal join TOKEN --home ~/.shoal-2 --api-port 0 --name second
+${ABOUT_OPTIONS}`,
   )
   .action((_, command: Command) => up(readUpOptions(command)));
+
+addUpOptions(program.command('join'), hostname())
+  .description('start a node that joins the cluster of a token: the same as up --token TOKEN')
+  .argument(
+    '[token]',
+    'what `shoal token` prints on a machine of the cluster; may be left out with SHOAL_TOKEN',
+  )
+  .addHelpText(
+    'after',
+    `
+It is needed once: the home folder keeps the token, and shoal up comes back into the same cluster.
+${ABOUT_OPTIONS}`,
+  )
+  .action((given: string | undefined, _, command: Command) => {
+    const options = readUpOptions(command, given);
+    if (options.token === null) command.error("error: missing required argument 'token'");
+    return up(options);
+  });
+
+program
+  .command('token')
+  .description("print the join token of this machine's cluster; a secret: whoever has it can join")
+  .addOption(homeOption('home folder of a node of the cluster'))
+  .option('--json', 'print JSON', false)
+  .action((options: { home: string; json: boolean }) => token(options));
 
 interface TargetOptions extends ApiTarget {
   readonly json: boolean;
@@ -53,8 +87,22 @@ withTarget(program.command('chat'))
   );
 
 withTarget(program.command('status'))
-  .description('nodes, models and runners, and what is wrong with them')
+  .description('nodes, links, models and runners of the cluster, and what is wrong with them')
   .action((options: TargetOptions) => status(options));
+
+withTarget(program.command('instances'))
+  .description('instances of models, and the nodes that they are on')
+  .action((options: TargetOptions) => listInstances(options));
+
+withTarget(program.command('delete'))
+  .description('delete an instance: its runners are stopped, and with them the requests that they serve')
+  .argument('<instance>', 'its id, the first characters of it, or the model when it has one instance')
+  .action((instance: string, options: TargetOptions) => deleteInstance(instance, options));
+
+withTarget(program.command('forget'))
+  .description('drop the record of a dead node that will not come back')
+  .argument('<node>', 'its name, its id, or the first characters of it')
+  .action((node: string, options: TargetOptions) => forget(node, options));
 
 const models = program.command('models').description('models and what they need');
 withTarget(models.command('list', { isDefault: true }))
@@ -78,13 +126,11 @@ withTarget(program.command('bench'))
 
 program
   .command('doctor')
-  .description('check this machine: Node.js, engine, memory, home folder, ports')
-  .option('--json', 'print JSON', false)
-  .addOption(
-    new Option('--home <dir>', 'home folder of the node')
-      .default(defaultHome(), '~/.shoal')
-      .env('SHOAL_HOME'),
+  .description(
+    'check this machine: Node.js, engine, memory, clock, home folder, join token, ports, multicast',
   )
+  .option('--json', 'print JSON', false)
+  .addOption(homeOption('home folder of the node'))
   .action((options: { json: boolean; home: string }) => doctor(options));
 
 function withTarget(command: Command): Command {

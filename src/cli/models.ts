@@ -14,6 +14,8 @@ interface ModelEntry {
   readonly parameters: number | null;
   readonly context_length: number | null;
   readonly size_bytes: number;
+  /** Is its file on the node that was asked? */
+  readonly downloaded: boolean;
   readonly memory: { readonly total_bytes: number } | null;
   readonly refusal: string | null;
 }
@@ -35,9 +37,9 @@ export async function listModels(options: ListOptions): Promise<void> {
     [entry.architecture, entry.quantisation].filter((part) => part !== null).join(' '),
     entry.parameters === null ? '' : formatCount(entry.parameters),
     entry.context_length === null ? '' : String(entry.context_length),
-    formatBytes(entry.size_bytes),
+    entry.downloaded ? formatBytes(entry.size_bytes) : '',
     entry.memory === null ? '' : formatBytes(entry.memory.total_bytes),
-    entry.refusal ?? 'can run',
+    entry.refusal ?? (entry.downloaded ? 'can run' : 'served by another node'),
   ]);
   const header = ['MODEL', 'KIND', 'PARAMETERS', 'CONTEXT', 'FILE', 'MEMORY', 'HERE'];
   process.stdout.write(`${formatTable(header, rows)}\n`);
@@ -59,6 +61,7 @@ async function readFolders(directories: readonly string[]): Promise<readonly Mod
       parameters: model.parameters,
       context_length: model.contextTokens,
       size_bytes: model.fileBytes,
+      downloaded: true,
       memory: model.memory === null ? null : { total_bytes: model.memory.totalBytes },
       refusal: model.refusal,
     };

@@ -15,6 +15,12 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
     .join('\n');
 }
 
+/** One line of at most so many characters; the last is an ellipsis where something is missing. */
+export function clip(text: string, most: number): string {
+  const characters = [...text.replace(/\s+/g, ' ')];
+  return characters.length <= most ? characters.join('') : `${characters.slice(0, most - 1).join('')}…`;
+}
+
 /** The text without control characters, so that names and model output cannot steer the terminal. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it removes

@@ -42,8 +42,8 @@ export function registerInstances(app: FastifyInstance, { view, commands }: ApiC
       schema: {
         summary: 'Delete an instance',
         description:
-          'Its requests end with `node_lost` or `cancelled`, and its runners are stopped. A repetition finds its work ' +
-          'done and gets the same answer.',
+          'Its runners are stopped, and with them the requests that they serve. A repetition finds its work done and ' +
+          'gets the same answer.',
         operationId: 'deleteInstance',
         tags,
         params,

@@ -276,7 +276,7 @@ test('R70: the older text endpoint takes text and tokens, and streams', async ()
 test('R70: models are listed and found, ids with a slash too', async () => {
   const ids: string[] = [];
   for await (const model of client.models.list()) ids.push(model.id);
-  assert.deepEqual(ids, ['tiny', 'owner/broken']);
+  assert.deepEqual(ids, ['tiny', 'owner/broken', 'elsewhere']);
   assert.equal((await client.models.retrieve('owner/broken')).id, 'owner/broken');
   await assert.rejects(client.models.retrieve('none'), OpenAI.NotFoundError);
 });

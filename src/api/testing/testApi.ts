@@ -80,7 +80,7 @@ export class InMemoryCommands implements ClusterCommands {
 /** Starts it. The model `tiny` speaks; others behave as `models` says. Close it in the test's `finally` or `after`. */
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const generations = new InMemoryGenerations(
-    { tiny: { kind: 'speaks' }, ...options.models },
+    { tiny: { kind: 'speaks' }, elsewhere: { kind: 'speaks' }, ...options.models },
     options.capacity,
   );
   const ended: TestApi['ended'] = [];
