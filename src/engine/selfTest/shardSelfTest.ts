@@ -5,7 +5,12 @@
  */
 
 import { getNumber } from '../../models/gguf/metadata.js';
-import { architectureOf, findLegalCuts } from '../../models/sharding/legalCuts.js';
+import {
+  architectureOf,
+  findLegalCuts,
+  isLegalShard,
+  type LegalCuts,
+} from '../../models/sharding/legalCuts.js';
 import type { LayerRange } from '../../models/sharding/shardModel.js';
 import { joinedHeader } from '../../models/splitFiles.js';
 import { ShoalError } from '../../shared/errors.js';
@@ -41,8 +46,9 @@ export function shardSelfTest({
   const header = joinedHeader(modelPath);
   const architecture = architectureOf(header) ?? '';
   const legal = findLegalCuts(header, architecture, getNumber(header, `${architecture}.block_count`) ?? 0);
-  if (!legal.canBeCut) throw new ShoalError('sharding_unsupported', legal.reason);
-  requireWholePlan(shards, legal.layers);
+  if (!legal.canBeCut)
+    throw new ShoalError('sharding_unsupported', `This model cannot be cut: ${legal.reason}`);
+  requireLegalPlan(shards, legal);
   const likeness = tinyLikeness(header);
   const engines: Engine[] = [];
   try {
@@ -64,17 +70,22 @@ export function shardSelfTest({
   }
 }
 
-function requireWholePlan(shards: readonly LayerRange[], layers: number): void {
+function requireLegalPlan(
+  shards: readonly LayerRange[],
+  legal: LegalCuts & { readonly canBeCut: true },
+): void {
   let next = 0;
   for (const { first, end } of shards) {
-    if (first !== next) break;
+    if (first !== next || !isLegalShard(legal, first, end)) {
+      throw new ShoalError(
+        'sharding_unsupported',
+        `The layers [${first}, ${end}) are no legal shard of the plan.`,
+      );
+    }
     next = end;
   }
-  if (next === layers && shards.at(-1)?.end === layers) return;
-  throw new ShoalError(
-    'sharding_unsupported',
-    `The shards do not make up the ${layers} layers of the model.`,
-  );
+  if (next === legal.layers) return;
+  throw new ShoalError('sharding_unsupported', `The shards end before layer ${next} of ${legal.layers}.`);
 }
 
 function failed(why: string): ShoalError {

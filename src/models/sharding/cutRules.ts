@@ -79,8 +79,8 @@ export const CUT_RULES: ReadonlyMap<string, CutRule> = new Map<string, CutRule>(
 const DIFFERS = 'computes something else when it is cut';
 const SHARES = 'has layers that use what other layers, or the embeddings, have computed';
 
-/** Why architectures that have been looked at are not in the table. */
-const REASONS: ReadonlyMap<string, string> = new Map([
+/** Why architectures that have been looked at are not in the table; follows the name of the architecture. */
+export const REFUSED_CUTS: ReadonlyMap<string, string> = new Map([
   ...'bloom cogvlm minicpm3 muse-glimmer talkie kimi-k3 minimax-01 smallthinker'
     .split(' ')
     .map((name) => [name, DIFFERS] as const),
@@ -91,5 +91,5 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 
 /** For people, to follow the name of the architecture. */
 export function cutRefusal(architecture: string): string {
-  return REASONS.get(architecture) ?? 'has not been shown to compute the same when it is cut';
+  return REFUSED_CUTS.get(architecture) ?? 'has not been shown to compute the same when it is cut';
 }

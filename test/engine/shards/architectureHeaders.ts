@@ -77,11 +77,20 @@ const MIXED_KINDS = /^(jamba|lfm2|lfm2moe|kimi-linear)$/;
 
 export const LAYERS = 12;
 
-/** @param tensors names, where they are known */
-export function architectureHeader(architecture: string, tensors: readonly string[] = []): GgufFile {
+export interface HeaderOptions {
+  /** Names of tensors, where they are known. @default none */
+  readonly tensors?: readonly string[];
+  /** @default LAYERS */
+  readonly layers?: number;
+}
+
+export function architectureHeader(
+  architecture: string,
+  { tensors = [], layers = LAYERS }: HeaderOptions = {},
+): GgufFile {
   const entries: Record<string, Entry> = {
     ...COMMON,
-    block_count: LAYERS,
+    block_count: layers,
     ...(LATENT_ARCHITECTURES.test(architecture) ? LATENT : {}),
     ...(MIXED_KINDS.test(architecture) ? mixedKinds() : {}),
     ...OTHERS[architecture],
@@ -162,7 +171,7 @@ function metadataOf(key: string, entry: Entry): MetadataValue {
 }
 
 /** Names of the tensors of an architecture: those that it cannot do without, as the engine asks for them, and some. */
-export function tensorNames(architecture: string): string[] {
+export function tensorNames(architecture: string, layers = LAYERS): string[] {
   const usual = byLayer((layer) => layer).flatMap((layer) =>
     (USUAL_TENSORS[architecture]?.(layer) ?? []).map((name) => `blk.${layer}.${name}`),
   );
@@ -170,8 +179,9 @@ export function tensorNames(architecture: string): string[] {
   const open = (missing: number): string[] => {
     const placeholders = Array.from({ length: missing }, (_, index) => `placeholder.${index}`);
     const names = new Set(usual);
-    const header = tinyLikeness(architectureHeader(architecture, [...usual, ...placeholders]));
-    openWholeLikeness(header, LAYERS, (name) => names.add(name)).close();
+    const tensors = [...usual, ...placeholders];
+    const header = tinyLikeness(architectureHeader(architecture, { tensors, layers }));
+    openWholeLikeness(header, layers, (name) => names.add(name)).close();
     return [...names];
   };
   try {

@@ -14,11 +14,11 @@ import { findLegalCuts } from '../../../src/models/sharding/legalCuts.js';
 import { architectureHeader, LAYERS, tensorNames } from './architectureHeaders.js';
 
 /** Runs the trial of the whole model against its shards, cut before these layers. */
-function trial(whole: GgufFile, shards: GgufFile, cuts: readonly number[]): TrialResult {
-  const boundaries = [0, ...cuts, LAYERS];
+function trial(whole: GgufFile, shards: GgufFile, cuts: readonly number[], layers = LAYERS): TrialResult {
+  const boundaries = [0, ...cuts, layers];
   const engines: Engine[] = [];
   try {
-    engines.push(openWholeLikeness(tinyLikeness(whole), LAYERS));
+    engines.push(openWholeLikeness(tinyLikeness(whole), layers));
     for (const [index, end] of boundaries.slice(1).entries()) {
       engines.push(openLikenessShard(tinyLikeness(shards), { first: boundaries[index] as number, end }));
     }
@@ -31,7 +31,7 @@ function trial(whole: GgufFile, shards: GgufFile, cuts: readonly number[]): Tria
 describe('R61, R62: whole and cut are equal bit for bit', () => {
   for (const architecture of CUT_RULES.keys()) {
     it(architecture, () => {
-      const header = architectureHeader(architecture, tensorNames(architecture));
+      const header = architectureHeader(architecture, { tensors: tensorNames(architecture) });
       const legal = findLegalCuts(header, architecture, LAYERS);
       assert.ok(legal.canBeCut);
       const [first, last] = [legal.cuts[0] as number, legal.cuts.at(-1) as number];
@@ -47,10 +47,19 @@ describe('R61, R62: whole and cut are equal bit for bit', () => {
   }
 });
 
+it('R62: deepseek2 of a number of layers that llama.cpp takes for Lite, without low-rank queries', () => {
+  const layers = 27;
+  const header = architectureHeader('deepseek2', { tensors: tensorNames('deepseek2', layers), layers });
+  assert.ok(header.tensors.some(({ name }) => name === 'blk.0.attn_q.weight'));
+  const result = trial(header, header, [9, 20], layers);
+  assert.equal(result.different, 0);
+  assert.ok(result.changedByPerturbation > 0);
+});
+
 describe('R62: the comparison sees what it is there to see', () => {
-  const names = tensorNames('gemma3');
+  const tensors = tensorNames('gemma3');
   const withPattern = (pattern: number): GgufFile => {
-    const header = architectureHeader('gemma3', names);
+    const header = architectureHeader('gemma3', { tensors });
     const key = 'gemma3.attention.sliding_window_pattern';
     return { ...header, metadata: new Map([...header.metadata, [key, { type: 'uint32', value: pattern }]]) };
   };
