@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ClusterState } from '../control/state.js';
 import { instanceRecord, MODEL } from '../control/testing.js';
 import type { CommandId, InstanceId, NodeId, TaskId } from '../shared/ids.js';
+import { TIMES } from '../shared/limits.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
 import { NodeKey } from './nodeKey.js';
 import { startTestNode, type TestNode } from './testing.js';
@@ -113,6 +114,23 @@ test('R35: a node that comes back has its log again, also when nobody else is le
   await second.cluster.untilUpToDate(AbortSignal.timeout(BOUND_MS));
   assert.ok(second.cluster.state.instances.has('kept' as InstanceId));
   assert.ok(second.cluster.state.term > term, 'a term is claimed once');
+});
+
+test('R57: a disk that refuses does not count as one that has the decision: the answer waits its time for it', async (t) => {
+  const { nodes } = await startCluster(1);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [node] = nodes as [TestNode];
+  const create = async (id: string) => {
+    const asked = performance.now();
+    await node.cluster.command({ kind: 'CreateInstance', instance: instanceOn(node, id) });
+    return performance.now() - asked;
+  };
+  node.disk.failNext(Number.POSITIVE_INFINITY);
+  const [first, second] = [await create('while it is tried'), await create('after it has refused')];
+  assert.ok(first >= TIMES.replicationWaitMs, `answered after ${first} ms`);
+  assert.ok(second >= TIMES.replicationWaitMs, `answered after ${second} ms`);
+  assert.equal(node.cluster.state.instances.size, 2, 'and the node goes on');
+  node.disk.failNext(0);
 });
 
 test('R59: two sides of a cut cable each serve on, and are one again with what both decided', async (t) => {

@@ -230,6 +230,11 @@ export class ClusterNode {
     this.#isCarryingOut = false;
   }
 
+  /** A disk that refuses is not told of: an answer that waits for it goes out when its time is up. */
+  async #flush(index: number): Promise<void> {
+    if (await this.#store.flush()) this.#handle({ kind: 'Flushed', index });
+  }
+
   #carry(output: Exclude<NodeOutput, { kind: 'StoreTerm' }>): void {
     switch (output.kind) {
       case 'Send':
@@ -242,7 +247,7 @@ export class ClusterNode {
         void this.#store.replace(output.snapshot, output.snapshot.position.index);
         return;
       case 'Flush':
-        void this.#store.flush().then(() => this.#handle({ kind: 'Flushed', index: output.index }));
+        void this.#flush(output.index);
         return;
       case 'Applied':
         this.#applied({ index: output.entry.index, event: output.entry.event });
