@@ -43,6 +43,8 @@ export const LIMITS = {
   idCharacters: 128,
   addressesPerNode: 64,
   shardsPerInstance: 64,
+  /** Numbers of nodes that `/instance/previews` looks at: 1 to this. */
+  previewNodes: 8,
   /** Newest measured values that a node tells the others in one message. */
   registerBytes: 256 * 1024,
   /** Entries after which the state is stored whole and the log on disk begins anew. */

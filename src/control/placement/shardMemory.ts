@@ -1,0 +1,103 @@
+/** What a shard takes of its node's memory (R36): weights, KV cache and overhead of its layers, or of its slice. */
+import type { ModelShape, ShardMemory } from './types.js';
+
+/** How much the model is to remember. */
+export interface CacheSize {
+  readonly contextTokens: number;
+  readonly sequences: number;
+  readonly cacheCells: number;
+}
+
+/** Sums over the layers before each boundary, so that any range costs two look-ups. */
+export class ShardSizes {
+  readonly #model: ModelShape;
+  readonly #size: CacheSize;
+  readonly #cells: number;
+  readonly #weights: Float64Array;
+  readonly #cache: Float64Array;
+  readonly #last: number;
+
+  /** @param boundaries ascending layers, from 0 to the end of the model */
+  constructor(model: ModelShape, size: CacheSize, boundaries: readonly number[]) {
+    this.#model = model;
+    this.#size = size;
+    const { cellMultiple, cellBytes, sequenceBytes } = model.cache;
+    this.#cells = Math.ceil(size.cacheCells / cellMultiple) * cellMultiple;
+    this.#last = boundaries.length - 1;
+    this.#weights = sumsAt(boundaries, (layer) => model.weights.layerBytes[layer] ?? 0);
+    this.#cache = sumsAt(
+      boundaries,
+      (layer) => (cellBytes[layer] ?? 0) * this.#cells + (sequenceBytes[layer] ?? 0) * size.sequences,
+    );
+  }
+
+  /** Layers between two boundaries, given by their numbers. */
+  range(from: number, to: number): ShardMemory {
+    const { embeddingBytes, outputBytes, tiedHeadBytes, commonBytes } = this.#model.weights;
+    const isLast = to === this.#last;
+    const weightsBytes =
+      this.#weights[to]! -
+      this.#weights[from]! +
+      (from === 0 ? embeddingBytes : 0) +
+      (isLast ? outputBytes + (from > 0 ? tiedHeadBytes : 0) : 0) +
+      commonBytes;
+    return total(weightsBytes, this.#cache[to]! - this.#cache[from]!, this.#overhead(isLast));
+  }
+
+  /** `range(from, to).totalBytes`, for the inner loops. */
+  rangeBytes(from: number, to: number): number {
+    const { weights } = this.#model;
+    const isLast = to === this.#last;
+    let bytes = this.#weights[to]! - this.#weights[from]! + this.#cache[to]! - this.#cache[from]!;
+    if (from === 0) bytes += weights.embeddingBytes;
+    if (isLast) bytes += weights.outputBytes + (from > 0 ? weights.tiedHeadBytes : 0);
+    return bytes + weights.commonBytes + this.#overhead(isLast);
+  }
+
+  /** Weights and cache of all layers. */
+  get layersBytes(): number {
+    return this.#weights[this.#last]! + this.#cache[this.#last]!;
+  }
+
+  /** Weights and cache of the layers before a boundary. */
+  layersBefore(boundary: number): number {
+    return this.#weights[boundary]! + this.#cache[boundary]!;
+  }
+
+  /** What the smallest of shards takes beside its layers. */
+  get leastBesideLayers(): number {
+    return this.#model.weights.commonBytes + this.#overhead(false);
+  }
+
+  /** A slice of all layers; rank 0 has embeddings and head as well. */
+  slice(rank: number, ranks: number): ShardMemory {
+    const { embeddingBytes, outputBytes, commonBytes } = this.#model.weights;
+    const weightsBytes =
+      Math.ceil(this.#weights[this.#last]! / ranks) +
+      commonBytes +
+      (rank === 0 ? embeddingBytes + outputBytes : 0);
+    return total(weightsBytes, Math.ceil(this.#cache[this.#last]! / ranks), this.#overhead(rank === 0));
+  }
+
+  #overhead(isLast: boolean): number {
+    const { fixedBytes, activationBytes, logitsRowBytes, mostOutputRows, bytesPerCell } =
+      this.#model.overhead;
+    const logits = isLast ? Math.min(this.#size.sequences, mostOutputRows) * logitsRowBytes : 0;
+    return fixedBytes + Math.max(activationBytes, logits) + logits + this.#cells * bytesPerCell;
+  }
+}
+
+/** `[boundaries]` sums of a number of each layer, over the layers before the boundary. */
+export function sumsAt(boundaries: readonly number[], ofLayer: (layer: number) => number): Float64Array {
+  const sums = new Float64Array(boundaries.length);
+  for (let at = 1; at < boundaries.length; at += 1) {
+    let sum = sums[at - 1]!;
+    for (let layer = boundaries[at - 1]!; layer < boundaries[at]!; layer += 1) sum += ofLayer(layer);
+    sums[at] = sum;
+  }
+  return sums;
+}
+
+function total(weightsBytes: number, cacheBytes: number, overheadBytes: number): ShardMemory {
+  return { weightsBytes, cacheBytes, overheadBytes, totalBytes: weightsBytes + cacheBytes + overheadBytes };
+}

@@ -1,0 +1,115 @@
+/**
+ * A model as slices: every machine computes an equal part of each layer, and their partial sums are added up twice a
+ * layer over the network. The slowest machine and the slowest link set the pace. Rank 0 has embeddings and head.
+ */
+import type { CostParameters } from './costParameters.js';
+import { type LayerCosts, layerCosts } from './layerCosts.js';
+import type { Machines } from './machines.js';
+import type { Network } from './network.js';
+import { type CacheSize, ShardSizes } from './shardMemory.js';
+import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
+import type { ModelShape, TensorSlices } from './types.js';
+
+const SUMS_PER_LAYER = 2;
+
+/** Why the model cannot be divided into so many slices, for people; null when it can. */
+export function slicesRefusal(slices: TensorSlices, ranks: number): string | null {
+  if (!slices.canBeSliced) return slices.reason;
+  const odd = slices.dimensions.find(({ size, unit }) => size % (ranks * unit) !== 0);
+  if (odd === undefined) return null;
+  const unit = odd.unit === 1 ? '' : ` in blocks of ${odd.unit}`;
+  return `its ${odd.size} ${odd.name} do not divide by ${ranks}${unit}.`;
+}
+
+interface TensorParts {
+  readonly model: ModelShape;
+  readonly machines: Machines;
+  readonly network: Network;
+  readonly parameters: CostParameters;
+  readonly ranks: number;
+  readonly size: CacheSize;
+}
+
+export class Tensor implements Strategy {
+  readonly #parts: TensorParts;
+  readonly #sizes: ShardSizes;
+  readonly #costs: readonly LayerCosts[];
+  readonly #chunkTokens: number;
+  readonly #chunkCount: number;
+
+  constructor(parts: TensorParts) {
+    const { model, machines, parameters, ranks, size } = parts;
+    const boundaries = [0, model.layers];
+    this.#parts = parts;
+    this.#sizes = new ShardSizes(model, size, boundaries);
+    this.#costs = machines.all.map((machine) => layerCosts(model, machine, boundaries, parameters, ranks));
+    this.#chunkTokens = Math.min(parameters.chunkTokens, parameters.promptTokens);
+    this.#chunkCount = Math.max(1, Math.ceil(parameters.promptTokens / parameters.chunkTokens));
+  }
+
+  boundMs(machines: readonly number[]): number {
+    const { ranks, machines: all, parameters } = this.#parts;
+    const slice = this.#sizes.slice(1, ranks);
+    const lacking = machines.filter((index) => !all.fits(index, slice)).length;
+    const canLead = machines.some((index) => all.fits(index, this.#sizes.slice(0, ranks)));
+    if (lacking > 0 || !canLead) return IMPOSSIBLE_MS * (2 + lacking);
+    const slowest = (ms: (costs: LayerCosts) => number): number =>
+      Math.max(...machines.map((index) => ms(this.#costs[index]!)));
+    const head = Math.min(...machines.map((index) => this.#costs[index]!.headMs));
+    const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + head;
+    const chunkMs = slowest((costs) => costs.chunkMs[1]! + costs.stepMs);
+    return parameters.answerTokens * tokenMs + this.#chunkCount * chunkMs + head;
+  }
+
+  waysMs(order: readonly number[]): number {
+    const { answerTokens } = this.#parts.parameters;
+    return answerTokens * this.#sumsMs(order, 1) + this.#chunkCount * this.#sumsMs(order, this.#chunkTokens);
+  }
+
+  solve(order: readonly number[]): Solution | null {
+    const { ranks, machines, network, parameters, model } = this.#parts;
+    const shards = order.map((_, rank) => ({
+      startLayer: 0,
+      endLayer: model.layers,
+      memory: this.#sizes.slice(rank, ranks),
+    }));
+    if (!order.every((index, rank) => machines.fits(index, shards[rank]!.memory))) return null;
+    if (network.needed(order).includes(null)) return null;
+    const slowest = (ms: (costs: LayerCosts) => number): number =>
+      Math.max(...order.map((index) => ms(this.#costs[index]!)));
+    const { headMs } = this.#costs[order[0]!]!;
+    const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + headMs + this.#sumsMs(order, 1);
+    const chunkMs =
+      slowest((costs) => costs.chunkMs[1]! + costs.stepMs) + this.#sumsMs(order, this.#chunkTokens);
+    const firstTokenMs = this.#chunkCount * chunkMs + headMs;
+    return {
+      order,
+      shards,
+      tokenMs,
+      firstTokenMs,
+      requestMs: firstTokenMs + parameters.answerTokens * tokenMs,
+    };
+  }
+
+  /**
+   * All sums of one step. In a mesh every rank sends its part to each other. In a ring the parts travel: whole, by all
+   * others, or in as many pieces as there are ranks, twice around, whichever is faster.
+   * @param rows of hidden states
+   */
+  #sumsMs(order: readonly number[], rows: number): number {
+    const { model, parameters, network, ranks } = this.#parts;
+    const needed = network.needed(order);
+    const ways = needed.filter((way) => way !== null);
+    if (ways.length < needed.length) return IMPOSSIBLE_MS * (needed.length - ways.length);
+    const delayMs = Math.max(...ways.map((way) => way.delayMs));
+    const sizeMs =
+      (rows * model.hiddenSize * parameters.hiddenNumberBytes) /
+      Math.min(...ways.map((way) => way.bytesPerMs));
+    const others = ranks - 1;
+    const sumMs =
+      network.transport === 'Mesh'
+        ? delayMs + others * sizeMs
+        : Math.min(others * (delayMs + sizeMs), 2 * others * (delayMs + sizeMs / ranks));
+    return SUMS_PER_LAYER * model.layers * sumMs;
+  }
+}
