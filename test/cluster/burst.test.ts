@@ -18,7 +18,7 @@ for (const instances of [2, 3]) {
     }
     await group.agreed();
     await group.ready(instances);
-    for (const size of [4, 7, 16, 33, 64]) {
+    for (const size of [4, 15, 64]) {
       const served = await Promise.all(Array.from({ length: size }, (_, i) => ask(group, i)));
       const counts = new Map<string, number>();
       for (const instance of served) counts.set(instance, (counts.get(instance) ?? 0) + 1);
@@ -39,7 +39,7 @@ async function ask({ nodes }: NodeGroup, turn: number): Promise<string> {
   const answer = await fetch(`${url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model: MODEL, prompt: 'Once upon a time', max_tokens: 96, ignore_eos: true }),
+    body: JSON.stringify({ model: MODEL, prompt: 'Once upon a time', max_tokens: 48, ignore_eos: true }),
   });
   const text = await answer.text();
   assert.equal(answer.status, 200, text);
