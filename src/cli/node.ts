@@ -36,6 +36,8 @@ import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
 const CREATE_RETRY_MS = 1_000;
+/** How long a start waits for a master and the instances of `--serve`. */
+const FIRST_MASTER_MS = 10_000;
 
 export interface RunningNode {
   readonly nodeId: NodeId;
@@ -167,7 +169,9 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
-  void serve(cluster, nodeId, served, stopping.signal, log);
+  const serving = serve(cluster, nodeId, served, stopping.signal, log);
+  // Whoever reads the address may ask for the models at once; but a cluster that cannot agree stops no start.
+  await Promise.race([serving, sleep(FIRST_MASTER_MS, undefined, { signal: stopping.signal, ref: false })]);
 
   return {
     nodeId,
