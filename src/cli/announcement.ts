@@ -43,9 +43,8 @@ export function tryLines({ apiUrl, served }: Announced, { apiKey }: UpOptions): 
 }
 
 export function nodesLine(name: string, peers: readonly string[]): string {
-  const others = [...peers].sort();
-  const all = others.length === 0 ? 'no other node is linked now' : others.join(', ');
-  return printable(`Nodes: ${name} (this one), ${all}\n`);
+  const others = peers.length === 0 ? '; no other is linked now' : `, ${[...peers].sort().join(', ')}`;
+  return printable(`Nodes: ${name} (this one)${others}\n`);
 }
 
 function quoted(path: string): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatBytes } from '../shared/bytes.js';
-import { formatFault, formatTable, printable } from './output.js';
+import { clip, formatFault, formatTable, printable } from './output.js';
 
 test('sizes have a unit that fits', () => {
   assert.deepEqual([0, 1023, 1536, 5 * 2 ** 30, 200 * 2 ** 20].map(formatBytes), [
@@ -30,4 +30,12 @@ test('tables line up, and foreign names cannot steer the terminal', () => {
 test('an error says what, why and what to do', () => {
   const text = formatFault({ code: 'queue_full', message: 'every place is taken' });
   assert.match(text, /every place is taken \(queue_full\)\n {2}Try again/);
+  assert.doesNotMatch(formatFault({ code: 'not_found', message: 'there is no node x' }), /openapi/);
+});
+
+test('a clipped text is one line of so many characters', () => {
+  assert.equal(clip('short', 5), 'short');
+  assert.equal(clip('longer', 5), 'long…');
+  assert.equal(clip('a\n b\tc', 9), 'a b c');
+  assert.equal([...clip('🐟🐟🐟🐟', 3)].length, 3);
 });

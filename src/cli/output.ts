@@ -1,5 +1,5 @@
 /** What commands print: tables for people, sizes with units, errors with what to do. */
-import { ERRORS, type Fault } from '../shared/errors.js';
+import { ERRORS, type ErrorCode, type Fault } from '../shared/errors.js';
 
 /** Columns padded to their widest entry. Control characters of foreign names do not reach the terminal. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -27,7 +27,11 @@ export function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\u{FFFD}');
 }
 
+/** Codes whose advice is for programs that call the API; on the command line the message itself says what to do. */
+const ADVICE_FOR_PROGRAMS: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'not_found']);
+
 /** What and why, then what to do. */
-export function formatFault(fault: Fault): string {
-  return `shoal: ${printable(fault.message)} (${fault.code})\n  ${ERRORS[fault.code].remedy}`;
+export function formatFault({ code, message }: Fault): string {
+  const advice = ADVICE_FOR_PROGRAMS.has(code) ? '' : `\n  ${ERRORS[code].remedy}`;
+  return `shoal: ${printable(message)} (${code})${advice}`;
 }

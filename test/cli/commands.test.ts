@@ -1,0 +1,152 @@
+/** The commands as people run them: output, exit codes 0, 1 and 2, errors on stderr with what to do. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
+import { loadClusterKey } from '../../src/cluster/clusterKey.js';
+import { formatToken, KEY_BYTES } from '../../src/cluster/joinToken.js';
+import { ShoalError } from '../../src/shared/errors.js';
+import { shoal } from './shoal.js';
+
+const BOUND = { timeout: 60_000 };
+const NODES = {
+  n1: { node_id: 'n1', name: 'desk', status: 'alive', memory: TEST_STATE.nodes.n1.memory },
+  n2: { node_id: 'n2', name: 'old', status: 'dead' },
+};
+const INSTANCE = {
+  instance_id: 'i-0123456789',
+  model_id: 'tiny',
+  status: 'ready',
+  shards: [{ node_id: 'n1', runner_id: 'r1' }],
+};
+
+describe('commands', { concurrency: 2 }, () => {
+  let api: TestApi;
+  let home: string;
+  before(async () => {
+    home = mkdtempSync(join(tmpdir(), 'shoal-cli-'));
+    api = await startTestApi();
+    api.state = {
+      ...TEST_STATE,
+      node_id: 'n1',
+      master_node_id: 'n1',
+      nodes: NODES,
+      links: [],
+      instances: { [INSTANCE.instance_id]: INSTANCE },
+      runners: { r1: { status: 'ready', restarts: 0, restart_at: null } },
+      tasks: {},
+    };
+  });
+  after(async () => {
+    await api.close();
+    rmSync(home, { recursive: true });
+  });
+
+  test('token prints the token alone, and makes nothing where there is none', BOUND, async () => {
+    const none = join(home, 'never-started');
+    const missing = await shoal(['token', '--home', none]);
+    assert.deepEqual([missing.code, missing.stdout], [1, '']);
+    assert.match(missing.stderr, /no node was ever started .*\(no_cluster\)\n {2}Start one with `shoal up`/);
+    assert.ok(!existsSync(none));
+    const token = formatToken(loadClusterKey(home, null));
+    assert.deepEqual(await shoal(['token', '--home', home]), { code: 0, stdout: `${token}\n`, stderr: '' });
+    const json = await shoal(['token', '--json'], { SHOAL_HOME: home });
+    assert.deepEqual(JSON.parse(json.stdout), { token });
+  });
+
+  test('wrong usage is 2, and does not repeat a token', BOUND, async () => {
+    const token = formatToken(Buffer.alloc(KEY_BYTES, 7));
+    const wrong = `${token.slice(0, -1)}${token.endsWith('a') ? 'b' : 'a'}`;
+    for (const parameters of [
+      ['join', '--home', home],
+      ['join', wrong, '--home', home],
+      ['up', '--token', wrong, '--home', home],
+      ['up', '--peer', 'no address', '--home', home],
+      ['delete'],
+      ['forget'],
+      ['nonsense'],
+    ]) {
+      const { code, stdout, stderr } = await shoal(parameters);
+      assert.deepEqual([code, stdout], [2, ''], parameters.join(' '));
+      assert.match(stderr, /^error: /);
+      assert.ok(!stderr.includes(wrong));
+    }
+  });
+
+  test('status and instances show the cluster, as text and as JSON', BOUND, async () => {
+    const status = await shoal(['status', '--url', api.url]);
+    assert.deepEqual([status.code, status.stderr], [0, '']);
+    assert.match(status.stdout, /^desk +alive, master/m);
+    assert.match(status.stdout, /Node old is dead/);
+    const { stdout } = await shoal(['status', '--json'], { SHOAL_URL: api.url });
+    assert.deepEqual(JSON.parse(stdout), api.state);
+    assert.match((await shoal(['instances', '--url', api.url])).stdout, /i-0123456789 +tiny +ready +desk/);
+    const listed = await shoal(['instances', '--url', api.url, '--json']);
+    assert.deepEqual(JSON.parse(listed.stdout), [INSTANCE]);
+  });
+
+  test('delete and forget name what they did; a refusal is 1 with its reason', BOUND, async () => {
+    const deleted = await shoal(['delete', 'i-01', '--url', api.url]);
+    assert.deepEqual([deleted.code, api.commands.deleted], [0, ['i-0123456789']]);
+    assert.match(deleted.stdout, /Instance i-0123456789 of tiny is deleted/);
+    const json = await shoal(['delete', 'tiny', '--url', api.url, '--json']);
+    assert.deepEqual(JSON.parse(json.stdout), { instance_id: 'i-0123456789' });
+    assert.equal((await shoal(['forget', 'old', '--url', api.url])).stdout, 'Node old (n2) is forgotten.\n');
+    assert.deepEqual(api.commands.forgotten, ['n2']);
+    api.commands.refusal = new ShoalError('invalid_request', 'only a dead node can be forgotten');
+    for (const [parameters, reason] of [
+      [['forget', 'desk'], /only a dead node can be forgotten \(invalid_request\)/],
+      [['delete', 'none'], /there is no instance "none"; see `shoal status` \(not_found\)/],
+    ] as const) {
+      const refused = await shoal([...parameters, '--url', api.url]);
+      assert.deepEqual([refused.code, refused.stdout], [1, '']);
+      assert.match(refused.stderr, reason);
+    }
+  });
+
+  test('without a node, commands say how to start one', BOUND, async () => {
+    const { code, stderr } = await shoal(['status', '--url', 'http://127.0.0.1:9']);
+    assert.equal(code, 1);
+    assert.match(stderr, /no node answers at .*start one with shoal up \(not_ready\)/);
+  });
+
+  test('the help names every command, and up and join every option', BOUND, async () => {
+    const { code, stdout } = await shoal(['--help']);
+    assert.equal(code, 0);
+    for (const command of 'up join token status instances delete forget chat models bench doctor'.split(
+      ' ',
+    )) {
+      assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
+    }
+    for (const command of ['up', 'join']) {
+      const help = (await shoal([command, '--help'])).stdout;
+      for (const option of OPTIONS) assert.ok(help.includes(option), `${command} ${option}`);
+      assert.match(help, /today no part of Shoal\s+does/);
+    }
+  });
+});
+
+const OPTIONS = [
+  '--name',
+  '--home',
+  '--api-host',
+  '--api-port',
+  '--peer-host',
+  '--peer-port',
+  '--token',
+  '--peer',
+  '--no-discovery',
+  '--no-worker',
+  '--no-api',
+  '--serve',
+  '--models',
+  '--memory',
+  '--threads',
+  '--offline',
+  '--api-key',
+  '--failpoints',
+  '--log-level',
+  '--log-json',
+];
