@@ -169,7 +169,7 @@ const direct = z.discriminatedUnion('kind', [
     entries: z.array(entry),
     acknowledge: z.boolean(),
   }),
-  z.object({ kind: z.literal('Install'), epoch, snapshot }),
+  z.object({ kind: z.literal('Install'), epoch, replaces: position, snapshot }),
   z.object({ kind: z.literal('Command'), key: id, command }),
   z.object({ kind: z.literal('Answer'), key: id, answer }),
 ]);

@@ -18,7 +18,7 @@ export const BOUNDS = {
   failoverMs: 3_000,
 } as const;
 
-const LOOK_MS = 250;
+const LOOK_MS = 100;
 const HEALTHY_MS = 4_000;
 /** Longer than the longest deadline of a request. */
 const LAST_MS = 22_000;
@@ -98,7 +98,7 @@ class Course {
     this.#killMaster();
     this.#agree();
     this.#pass(LAST_MS);
-    this.#settled();
+    this.#agree();
   }
 
   #rage(ms: number): void {
@@ -111,19 +111,18 @@ class Course {
     const { user } = this.#world;
     user.isActive = false;
     this.#faults.calm(isLast);
-    this.#agree();
+    this.agreementsMs.push(this.#agree());
     this.#pass(1_000);
     this.#world.isHealthy = true;
     user.isActive = true;
     this.#pass(HEALTHY_MS);
     user.isActive = false;
-    // What was begun at the last moment is decided before it is looked at.
-    this.#pass(2_000);
-    this.#settled();
+    this.#agree();
     this.#world.isHealthy = false;
   }
 
-  #agree(): void {
+  /** Within the bound there is a moment in which everything is as it should be. */
+  #agree(): number {
     const { time } = this.#world;
     const since = time.now;
     while (time.now - since < BOUNDS.agreeMs) {
@@ -131,7 +130,7 @@ class Course {
       if (SETTLED_CHECKS.every(({ problem }) => problem(this.#world) === null)) break;
     }
     this.#settled();
-    this.agreementsMs.push(time.now - since);
+    return time.now - since;
   }
 
   #killMaster(): void {
@@ -172,7 +171,7 @@ class Course {
     const { time, watches } = this.#world;
     const end = time.now + ms;
     while (time.now < end) {
-      time.runUntil(Math.min(end, time.now + 4 * LOOK_MS));
+      time.runUntil(Math.min(end, time.now + 10 * LOOK_MS));
       for (const watch of watches) watch.looked?.();
     }
   }

@@ -76,8 +76,16 @@ export type PeerMessage =
       /** An answer waits until this has arrived. */
       readonly acknowledge: boolean;
     }
-  /** The whole state, for a log that is not the beginning of the master's. */
-  | { readonly kind: 'Install'; readonly epoch: Epoch; readonly snapshot: Snapshot }
+  /**
+   * The whole state, for a log that is not the beginning of the master's, or is too far behind. It takes the place of
+   * the log that ends at `replaces` and of no other: what was in that one, the master has been told.
+   */
+  | {
+      readonly kind: 'Install';
+      readonly epoch: Epoch;
+      readonly replaces: Position;
+      readonly snapshot: Snapshot;
+    }
   | { readonly kind: 'Command'; readonly key: string; readonly command: ClusterCommand }
   | {
       readonly kind: 'Answer';

@@ -669,13 +669,19 @@ export class NodeCore {
     const acceptance = this.#log.accept(message.previous, message.entries, (entry) =>
       this.#entryAdded(entry),
     );
-    if (acceptance !== 'accepted') return this.#need(now);
+    if (acceptance !== 'accepted') return this.#missed(now);
     this.#synced();
     if (message.acknowledge) this.#acknowledge(message.epoch, now);
   }
 
-  #installReceived({ epoch, snapshot }: Received<'Install'>, now: number): void {
+  /** Who has not joined yet asks by joining: the master must know first what else there is in this log. */
+  #missed(now: number): void {
+    if (this.#isSynced) this.#need(now);
+  }
+
+  #installReceived({ epoch, replaces, snapshot }: Received<'Install'>, now: number): void {
     if (!this.#isFromMaster(epoch)) return;
+    if (!isSamePosition(replaces, this.#log.position)) return this.#missed(now);
     const isNewer = comparePositions(snapshot.position, this.#log.position) > 0;
     if (!isNewer && !isSamePosition(snapshot.position, this.#log.position)) return;
     if (isNewer) {

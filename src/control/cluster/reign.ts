@@ -82,7 +82,7 @@ export class Reign {
     const entries = log.entriesAfter(position);
     this.#followers.set(nodeId, { sent: log.position, acknowledgedIndex: 0 });
     return entries === null
-      ? { kind: 'Install', epoch: this.#epoch, snapshot: log.snapshot() }
+      ? { kind: 'Install', epoch: this.#epoch, replaces: position, snapshot: log.snapshot() }
       : { kind: 'Append', epoch: this.#epoch, previous: position, entries, acknowledge: true };
   }
 
@@ -95,7 +95,7 @@ export class Reign {
       const previous = follower.sent;
       follower.sent = log.position;
       yield entries === null
-        ? [nodeId, { kind: 'Install', epoch: this.#epoch, snapshot: log.snapshot() }]
+        ? [nodeId, { kind: 'Install', epoch: this.#epoch, replaces: previous, snapshot: log.snapshot() }]
         : [nodeId, { kind: 'Append', epoch: this.#epoch, previous, entries, acknowledge }];
     }
   }

@@ -19,6 +19,7 @@ const oneMaster: SettledCheck = {
   meaning: 'All nodes that live follow one master, with its log.',
   problem({ processes }) {
     const masters = processes.filter(({ core }) => core.role === 'master');
+    if (processes.length === 0) return null;
     if (masters.length !== 1) return `${masters.map(({ name }) => name).join(', ') || 'nobody'} rules`;
     const epoch = masters[0]?.core.epoch;
     for (const { name, core } of processes) {
