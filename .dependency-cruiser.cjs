@@ -5,8 +5,9 @@ const rooms = {
   cluster: ['control', 'shared'],
   models: ['shared'],
   telemetry: ['shared'],
+  collective: ['shared'],
   engine: ['models', 'shared'],
-  runner: ['engine', 'models', 'shared'],
+  runner: ['engine', 'collective', 'models', 'shared'],
   worker: ['control', 'cluster', 'models', 'shared'],
   api: ['control', 'cluster', 'models', 'shared'],
 };

@@ -138,6 +138,21 @@ export const LIMITS = {
   /** Nodes that are remembered from earlier runs, and addresses of each. */
   rememberedNodes: 256,
   rememberedAddressesPerNode: 4,
+  /** One tensor between two ranks, and what may be on the way before the reader has taken it. */
+  collectiveTensorBytes: 64 * 1024 * 1024,
+  collectiveWindowBytes: 96 * 1024 * 1024,
+  /** One control frame from a rank to all others, and what of them may be on the way on one link. */
+  collectiveControlBytes: 64 * 1024,
+  collectiveControlWindowBytes: 1024 * 1024,
+  /** What a rank counts for each message beside its length, so that many empty ones are bounded too. */
+  collectiveMessageOverheadBytes: 256,
+  /** Paths to another rank that are tried and measured. */
+  collectivePaths: 16,
+  /** What one rank tells all others through the side channel in one round. */
+  sideChannelBlobBytes: 64 * 1024,
+  /** Rounds that may be open on one instance's side channel, and instances whose rounds the master gathers. */
+  sideChannelRounds: 4,
+  sideChannelInstances: 256,
 } as const;
 
 /** Deadlines and intervals, in milliseconds. */
@@ -250,6 +265,20 @@ export const TIMES = {
   announceAnswerMs: 40,
   /** Addresses given by a person, and remembered ones, are told again this often. */
   knownPeersMs: 5_000,
+  /** One operation between the ranks of an instance, unless its caller says otherwise. */
+  collectiveOperationMs: 60_000,
+  /** A rank that is late is asked for a sign of life, and then for better word of who keeps it, for this long each. */
+  collectiveProbeMs: 300,
+  /** All links between the ranks of an instance, from the listening to the first barrier. */
+  collectiveConnectMs: 30_000,
+  /** Once one path to a rank works, the others have this long to show that they are faster. */
+  collectiveRivalPathMs: 250,
+  /** A closing link between ranks may take this long to hand over its last words. */
+  collectiveFarewellMs: 500,
+  /** The other end of a side channel's pipe must have opened it within this. */
+  sideChannelOpenMs: 10_000,
+  /** One round of the side channel, until every rank has contributed. */
+  sideChannelRoundMs: 60_000,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
