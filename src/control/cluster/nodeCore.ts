@@ -344,7 +344,7 @@ export class NodeCore {
   #considerReign(instant: Instant): void {
     const now = instant.monotonicMs;
     const reign = this.#reign as Reign;
-    this.#removeLostFollowers(reign, now);
+    this.#countFollowers(reign, now);
     const own = this.#ownClaim() as Claim;
     const rival = greatestClaim(this.#membership.heardPulses(now), ({ epoch }) =>
       this.#canFollow(epoch, now),
@@ -368,14 +368,17 @@ export class NodeCore {
     return nodeId === this.#self || reign.isFollowedBy(nodeId);
   }
 
-  #removeLostFollowers(reign: Reign, now: number): void {
-    const following = new Map(
-      this.#membership.heardPulses(now).map(([nodeId, pulse]) => [nodeId, pulse.following]),
-    );
+  /** Who follows, by its own word; a word that came late is put right by the next one. */
+  #countFollowers(reign: Reign, now: number): void {
     for (const nodeId of [...reign.followers]) {
-      const follows = following.get(nodeId);
-      const hasLeft = follows !== undefined && follows?.nodeId !== this.#self;
-      if (hasLeft || this.#membership.status(nodeId, now) === 'dead') reign.remove(nodeId);
+      if (this.#membership.status(nodeId, now) === 'dead') reign.remove(nodeId);
+    }
+    for (const [nodeId, { following, position }] of this.#membership.heardPulses(now)) {
+      const isFollowing = following?.nodeId === this.#self;
+      if (!isFollowing) reign.remove(nodeId);
+      else if (!reign.isFollowedBy(nodeId) && this.#log.entriesAfter(position) !== null) {
+        this.#catchUp(nodeId, { position }, now);
+      }
     }
   }
 
@@ -649,7 +652,7 @@ export class NodeCore {
     this.#catchUp(from, message, now);
   }
 
-  #catchUp(nodeId: NodeId, { position }: Received<'Join' | 'Need'>, now: number): void {
+  #catchUp(nodeId: NodeId, { position }: Pick<Received<'Join' | 'Need'>, 'position'>, now: number): void {
     if (this.#reign === null) return;
     this.#send(nodeId, this.#reign.catchUp(nodeId, position, this.#log), now);
   }
