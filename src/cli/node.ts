@@ -1,5 +1,4 @@
 /** The composition root: makes the parts of a node, wires them, and ends them in order. */
-import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
@@ -12,7 +11,7 @@ import type { ClusterNode } from '../cluster/clusterNode.js';
 import { GenerationServer } from '../cluster/generations/generationServer.js';
 import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
-import { type Register, Registers } from '../cluster/registers.js';
+import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
 import { ModelCatalogue } from '../models/catalogue.js';
 import { refuseTooLarge } from '../models/memoryVerdict.js';
@@ -20,7 +19,7 @@ import { ShoalError } from '../shared/errors.js';
 import type { ModelId, NodeId } from '../shared/ids.js';
 import { TIMES } from '../shared/limits.js';
 import { createLog } from '../telemetry/log.js';
-import { Metrics, type NodeLoad } from '../telemetry/metrics.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
 import { type LocalModel, Worker } from '../worker/worker.js';
 import { Closers } from './closers.js';
@@ -28,6 +27,7 @@ import { type ClusterParts, meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
 import { Failpoints } from './failpoints.js';
 import { logCluster } from './logCluster.js';
+import { clusterFigures, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
@@ -92,7 +92,10 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     },
     { nodeId, runnerEntry: RUNNER_ENTRY, gpuLayers: options.gpuLayers, allowFailpoints: options.failpoints },
   );
-  const metrics = new Metrics({ load: () => totalLoad(worker) });
+  const metrics = new Metrics({
+    load: () => totalLoad(worker),
+    cluster: () => clusterFigures(parts, remote.openCount, server.openCount),
+  });
   const calls = new Calls({
     links,
     onBug: (call, error) => log.error({ err: error, call }, 'a call of another node failed'),
@@ -114,14 +117,14 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     },
   });
   const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
-  const readRegister = () => register(parts, worker, apiUrl ?? '');
-  const registers = new Registers({ links, cluster, read: readRegister, now: Date.now });
+  const readOwn = () => readRegister(parts, worker, apiUrl ?? '');
+  const registers = new Registers({ links, cluster, read: readOwn, now: Date.now });
   const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
   const view = createNodeView(nodeId, {
     cluster,
     registers,
-    readRegister,
+    readRegister: readOwn,
     models: async () => {
       const offeredBytes = options.memory ?? readNodeMemory().totalBytes;
       return (await catalogue.list()).map((listing) => refuseTooLarge(listing, offeredBytes));
@@ -245,40 +248,4 @@ async function listen(app: FastifyInstance, { apiHost, apiPort }: UpOptions): Pr
         : (error as Error).message;
     throw new ShoalError('not_ready', `the API cannot listen on ${apiHost}:${apiPort}: ${reason}`);
   }
-}
-
-/** What this node tells the others of itself every so often. */
-function register({ links }: ClusterParts, worker: Worker, apiUrl: string): Register {
-  const { totalBytes, availableBytes } = readNodeMemory();
-  return {
-    memory: { totalBytes, availableBytes: roundTo(availableBytes, MEMORY_STEP_BYTES) },
-    cpu: { cores: availableParallelism(), loadAverage: roundTo(loadavg()[0] ?? 0, LOAD_STEP) },
-    apiUrl,
-    links: [...links.peers.values()].map(({ nodeId, roundTripUs }) => ({ to: nodeId, rttUs: roundTripUs })),
-    runners: Object.fromEntries(
-      [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [
-        runnerId,
-        { progress, model, load },
-      ]),
-    ),
-  };
-}
-
-/** Values that always flicker would make every register news. */
-const MEMORY_STEP_BYTES = 64 * 1024 * 1024;
-const LOAD_STEP = 0.1;
-
-function roundTo(value: number, step: number): number {
-  return Math.round(value / step) * step;
-}
-
-function totalLoad(worker: Worker): NodeLoad {
-  const total = { runningSequences: 0, queuedRequests: 0, usedCells: 0, totalCells: 0 };
-  let heartbeatAgeMs = 0;
-  for (const { load, heartbeatAtMs } of worker.telemetry().values()) {
-    if (load === null || heartbeatAtMs === null) continue;
-    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += load[key];
-    heartbeatAgeMs = Math.max(heartbeatAgeMs, performance.now() - heartbeatAtMs);
-  }
-  return { ...total, heartbeatAgeMs };
 }

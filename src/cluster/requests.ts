@@ -11,7 +11,7 @@ import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/
 import type { ClusterNode } from './clusterNode.js';
 
 /** Opens the stream to the worker that has the runner, on this node or another. */
-export type OpenStream = (nodeId: NodeId, runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
+type OpenStream = (nodeId: NodeId, runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
 
 export interface AcceptedRequest {
   readonly instanceId: InstanceId;
@@ -20,7 +20,7 @@ export interface AcceptedRequest {
 }
 
 /** Told when a request that was accepted ends. */
-export type RequestEnded = (request: GenerationRequest, end: TerminalEvent) => void;
+type RequestEnded = (request: GenerationRequest, end: TerminalEvent) => void;
 
 export interface RequestsComponents {
   readonly cluster: Pick<ClusterNode, 'openTask' | 'taskStreamEnded' | 'cancelTask' | 'taskOf'>;

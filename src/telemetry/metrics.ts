@@ -3,6 +3,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '../shared/errors.js';
 import type { GenerationStats } from '../shared/generation.js';
+import { addClusterGauges, type ClusterFigures } from './clusterMetrics.js';
 
 /** How full a node's runners are, all together. */
 export interface NodeLoad {
@@ -17,6 +18,7 @@ export interface NodeLoad {
 export interface MetricsComponents {
   /** Asked whenever the metrics are read. */
   readonly load: () => NodeLoad;
+  readonly cluster: () => ClusterFigures;
 }
 
 const DURATION_BUCKETS_S = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 600];
@@ -37,7 +39,7 @@ export class Metrics {
   readonly #runnerRestarts: Counter;
   readonly #runnerFailures: Counter<'code' | 'end'>;
 
-  constructor({ load }: MetricsComponents) {
+  constructor({ load, cluster }: MetricsComponents) {
     const registers = [this.#registry];
     this.#requests = new Counter({
       name: 'shoal_http_requests_total',
@@ -99,6 +101,7 @@ export class Metrics {
       'Since the last heartbeat, of the runner that has been silent longest.',
       () => load().heartbeatAgeMs / MILLISECONDS_PER_SECOND,
     );
+    addClusterGauges((name, help, measure) => this.#gauge(name, help, measure), cluster);
     this.#loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
     this.#watchProcess();
   }

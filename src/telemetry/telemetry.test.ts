@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import type { GenerationStats } from '../shared/generation.js';
+import type { ClusterFigures } from './clusterMetrics.js';
 import { createLog } from './log.js';
 import { Metrics } from './metrics.js';
 
@@ -14,6 +15,18 @@ class Lines extends Writable {
 }
 
 const idle = { runningSequences: 0, queuedRequests: 0, usedCells: 0, totalCells: 0, heartbeatAgeMs: 0 };
+const alone: ClusterFigures = {
+  term: 3,
+  isMaster: true,
+  isUpToDate: true,
+  index: 12,
+  nodes: { alive: 1, suspect: 0, dead: 2 },
+  links: 0,
+  instances: 1,
+  runningTasks: 4,
+  generationsAway: 1,
+  generationsHere: 0,
+};
 const stats: GenerationStats = {
   promptTokens: 10,
   cachedPromptTokens: 4,
@@ -67,7 +80,10 @@ test('the level holds lines back', () => {
 
 test('R72: metrics count requests, tokens and runner failures, and measure load when they are read', async () => {
   let running = 1;
-  const metrics = new Metrics({ load: () => ({ ...idle, runningSequences: running, totalCells: 64 }) });
+  const metrics = new Metrics({
+    load: () => ({ ...idle, runningSequences: running, totalCells: 64 }),
+    cluster: () => ({ ...alone, links: 2 }),
+  });
   try {
     metrics.start();
     metrics.requestEnded({ route: '/v1/chat/completions', status: 200, durationMs: 12 });
@@ -87,6 +103,21 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
     assert.match(text, /shoal_runner_restarts_total 1/);
     assert.match(text, /shoal_running_sequences 5/);
     assert.match(text, /shoal_cache_cells 64/);
+    for (const [name, value] of Object.entries({
+      cluster_term: 3,
+      cluster_is_master: 1,
+      cluster_is_up_to_date: 1,
+      control_index: 12,
+      cluster_nodes_alive: 1,
+      cluster_nodes_dead: 2,
+      links: 2,
+      instances: 1,
+      running_tasks: 4,
+      generations_away: 1,
+      generations_here: 0,
+    })) {
+      assert.match(text, new RegExp(`^shoal_${name} ${value}$`, 'm'));
+    }
     assert.match(text, /shoal_resident_memory_bytes \d+/);
     assert.match(text, /shoal_event_loop_delay_p99_seconds \d/);
   } finally {
@@ -95,8 +126,8 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
 });
 
 test('two nodes in one process have metrics of their own', async () => {
-  const first = new Metrics({ load: () => idle });
-  const second = new Metrics({ load: () => idle });
+  const first = new Metrics({ load: () => idle, cluster: () => alone });
+  const second = new Metrics({ load: () => idle, cluster: () => alone });
   first.runnerRestarted();
   assert.match(await second.text(), /shoal_runner_restarts_total 0/);
   first.close();

@@ -20,10 +20,7 @@ export interface LocalModel {
 }
 
 /** What a worker sees of the cluster, and says to it. */
-export type WorkerCluster = Pick<
-  ClusterNode,
-  'state' | 'isUpToDate' | 'listen' | 'runnerChanged' | 'runnerGone'
->;
+type WorkerCluster = Pick<ClusterNode, 'state' | 'isUpToDate' | 'listen' | 'runnerChanged' | 'runnerGone'>;
 
 export interface WorkerComponents {
   readonly cluster: WorkerCluster;
@@ -152,11 +149,7 @@ export class Worker {
     void stopped.then(() => this.#stopping.delete(stopped));
   }
 
-  #settings(
-    instance: InstanceRecord,
-    runnerId: RunnerId,
-    { path, threads }: LocalModel,
-  ): RunnerSettings {
+  #settings(instance: InstanceRecord, runnerId: RunnerId, { path, threads }: LocalModel): RunnerSettings {
     return {
       runnerId,
       modelPath: path,
