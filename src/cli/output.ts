@@ -28,7 +28,7 @@ export function printable(text: string): string {
 }
 
 /** Codes whose advice is for programs that call the API; on the command line the message itself says what to do. */
-const ADVICE_FOR_PROGRAMS: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'not_found']);
+const ADVICE_FOR_PROGRAMS: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'not_found', 'not_ready']);
 
 /** What and why, then what to do. */
 export function formatFault({ code, message }: Fault): string {

@@ -59,6 +59,7 @@ test('wrong values are refused wherever they stand', () => {
     ['--peer', 'no address'],
     ['--peer', 'host:0'],
     ['--token', 'shoal1nonsense'],
+    ['--no-worker', '--serve', 'a'],
   ]) {
     assert.throws(() => read(parameters), /.+/);
   }

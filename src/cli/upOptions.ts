@@ -140,6 +140,11 @@ export function readUpOptions(command: Command, token?: string): UpOptions {
   readEnvironmentFlags(command);
   applyConfigFile(command, join(command.opts<{ home: string }>().home, 'config.json'));
   const given = command.opts<Partial<UpOptions>>();
+  if (given.worker === false && (given.serve ?? []).length > 0) {
+    command.error(
+      'error: --serve runs a model on this node, which --no-worker forbids; leave one of them out',
+    );
+  }
   return {
     ...(given as UpOptions),
     apiKey: given.apiKey ?? [],
