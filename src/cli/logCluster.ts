@@ -2,28 +2,34 @@
 import type { Logger } from 'pino';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import type { ControlEvent } from '../control/events.js';
+import type { NodeId } from '../shared/ids.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-export function logCluster(cluster: ClusterNode, log: Logger, metrics: Metrics): void {
+export function logCluster(cluster: ClusterNode, nodeId: NodeId, log: Logger, metrics: Metrics): void {
   cluster.listen({
-    applied: ({ event }) => logEvent(event, log, metrics),
+    applied: ({ event }, { runners }) => {
+      logEvent(event, log);
+      if (event.kind !== 'RunnerStatusChanged') return;
+      const { runnerId, status, restarts } = event.runner;
+      const isOwn = runners.get(runnerId)?.nodeId === nodeId;
+      if (isOwn && status === 'spawned' && restarts > 0) metrics.runnerRestarted();
+    },
     roleChanged: (role, epoch, why) =>
       log.info({ role, term: epoch?.term, master: epoch?.nodeId, why }, 'role'),
-    peerJudged: (nodeId, status) => {
-      log[status === 'alive' ? 'info' : 'warn']({ node_id: nodeId, status }, 'node judged');
+    peerJudged: (peerId, status) => {
+      log[status === 'alive' ? 'info' : 'warn']({ node_id: peerId, status }, 'node judged');
     },
     peerLinked: ({ nodeId, name, address }) =>
       log.info({ node_id: nodeId, name, address }, 'linked to a node'),
-    misunderstood: (nodeId, problem) => {
-      log.warn({ node_id: nodeId, problem }, 'a message of a node is not as it should be');
+    misunderstood: (peerId, problem) => {
+      log.warn({ node_id: peerId, problem }, 'a message of a node is not as it should be');
     },
   });
 }
 
-function logEvent(event: ControlEvent, log: Logger, metrics: Metrics): void {
+function logEvent(event: ControlEvent, log: Logger): void {
   if (event.kind === 'RunnerStatusChanged') {
     const { runnerId, status, pid, restarts } = event.runner;
-    if (status === 'spawned' && restarts > 0) metrics.runnerRestarted();
     log.info({ runner_id: runnerId, status, pid, restarts }, 'runner status');
   } else if (event.kind === 'InstanceCreated') {
     const { instanceId, modelId, contextLength, maxSequences, cacheCells } = event.instance;

@@ -23,7 +23,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
 import { type LocalModel, Worker } from '../worker/worker.js';
 import { Closers } from './closers.js';
-import { type ClusterParts, meetOthers, openCluster } from './clusterParts.js';
+import { meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
 import { Failpoints } from './failpoints.js';
 import { logCluster } from './logCluster.js';
@@ -165,7 +165,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   }
   metrics.start();
   closers.add(() => metrics.close());
-  logCluster(cluster, log, metrics);
+  logCluster(cluster, nodeId, log, metrics);
   cluster.start();
   registers.start();
   closers.add(() => registers.close());
