@@ -19,8 +19,6 @@ export function logCluster(cluster: ClusterNode, nodeId: NodeId, log: Logger, me
     peerJudged: (peerId, status) => {
       log[status === 'alive' ? 'info' : 'warn']({ node_id: peerId, status }, 'node judged');
     },
-    peerLinked: ({ nodeId, name, address }) =>
-      log.info({ node_id: nodeId, name, address }, 'linked to a node'),
     misunderstood: (peerId, problem) => {
       log.warn({ node_id: peerId, problem }, 'a message of a node is not as it should be');
     },
