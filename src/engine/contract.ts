@@ -4,6 +4,10 @@
  * hidden states. A whole model is the shard [0, layerCount). Every implementation passes
  * test/engine/compliance.test.ts.
  *
+ * Shards of one model are kept alike by doing the same to each of them, in the same order: the same rows with the same
+ * positions, sequences and outputs in every step, the same `copyPrefix` and `truncate`. After a step that one of them
+ * did not compute (`no_room`, `aborted`, an error), the others are truncated to where its sequences are.
+ *
  * An engine is used by one thread, which it blocks while it computes. Only `requestAbort` on the shared flag may
  * come from elsewhere. Indices are checked before they reach native code: a bad one throws, it never aborts the
  * process.
@@ -105,7 +109,5 @@ export interface EngineOptions {
   readonly exactAttention?: boolean;
   /** Layers to put on the GPU, when there is a backend for one. @default 0 */
   readonly gpuLayers?: number;
-  /** @default all */
-  readonly layers?: { readonly first: number; readonly end: number };
   readonly onProgress?: LoadProgress;
 }

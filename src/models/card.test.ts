@@ -8,6 +8,7 @@ import { cardOf, type ModelCard } from './card.js';
 import { readGguf } from './gguf/reader.js';
 import { type WritableMetadata, writeGguf } from './gguf/writer.js';
 import { estimateMemory, estimateShardMemory } from './memory.js';
+import { legalCuts } from './sharding/legalCuts.js';
 import {
   TEST_HEAD_BYTES,
   TEST_LAYER_BYTES,
@@ -92,6 +93,22 @@ describe('R61: model cards', () => {
     const path = join(folder, 'vocabulary.gguf');
     writeGguf(path, { ...testModel(), tensors: [] });
     assert.match(cardOf(readGguf(path), 'v').refusal ?? '', /no tensors/);
+  });
+});
+
+describe('R61: where a model may be cut', () => {
+  test('is on its card', () => {
+    assert.deepEqual(legalCuts(card()), {
+      canBeCut: true,
+      cuts: [1, 2, 3],
+      layers: 4,
+      refusedLayerCounts: [],
+    });
+  });
+
+  test('a file that describes no network is not cut, and says why', () => {
+    const legal = legalCuts({ ...card(), shape: null, refusal: 'It is a song.' });
+    assert.deepEqual(legal, { canBeCut: false, reason: 'It is a song.' });
   });
 });
 

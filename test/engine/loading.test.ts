@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { openLlamaModel } from '../../src/engine/llama/open.js';
 import { ShoalError } from '../../src/shared/errors.js';
 import { TEST_CAPACITY, temporaryFolder, tinyModel, tinyShape, withEngine, writeModel } from './support.js';
 
@@ -58,14 +57,6 @@ it('R71: sizes that cannot be are refused before native code sees them', () => {
   ]) {
     assert.throws(() => withEngine(path, wrong, () => undefined), hasCode('invalid_request'));
   }
-});
-
-it('R61: a part of a model is refused, not run as a whole', () => {
-  const layers = { first: 0, end: 1 };
-  assert.throws(
-    () => openLlamaModel({ modelPath: path, ...TEST_CAPACITY, layers }),
-    hasCode('model_unsupported'),
-  );
 });
 
 it('R61: a native package that is asked for and not there is `engine_unavailable`', () => {

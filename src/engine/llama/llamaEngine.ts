@@ -30,6 +30,9 @@ import { type StepRows, TokensToLogits } from './stepRows.js';
 
 const BYTES_OF_ABORT_FLAG = 8;
 
+/** A failure like those that `llama_decode` returns: of the batches of one step, some found room and one did not. */
+const HALF_COMPUTED = -100;
+
 /** What makes a loaded model the engine of a shard. */
 export interface ShardParts {
   readonly shape: ShardShape;
@@ -77,7 +80,6 @@ export class LlamaEngine implements Engine {
     const { shard } = parts;
     try {
       this.shape = shard?.shape ?? modelShape(native, model);
-      if (shard === null) requireWholeModel(this.shape, options.layers);
       this.canTruncate = canTruncate(native, model);
       this.#context = createContext(native, model, options, {
         abortFlag: this.canTruncate ? this.abortFlag : null,
@@ -108,7 +110,13 @@ export class LlamaEngine implements Engine {
     const rows = input.positions.length;
     if (rows > this.#ledger.freeCells) return { kind: 'no_room' };
 
-    const result = this.#decode(input);
+    let result: number;
+    try {
+      result = this.#decode(input);
+    } catch (error) {
+      this.#forgetStep(plan.sequences);
+      throw error;
+    }
     switch (result) {
       case DECODE_RESULT.done:
         for (const sequence of input.sequences) this.#ledger.append(sequence);
@@ -166,9 +174,12 @@ export class LlamaEngine implements Engine {
   }
 
   #decode(input: StepInput): number {
+    let computed = 0;
     for (const batch of this.#rows.batches(input)) {
       const result = this.#native.context.decode(this.#context.address, batch);
+      if (result === DECODE_RESULT.noRoom && computed > 0) return HALF_COMPUTED;
       if (result !== DECODE_RESULT.done) return result;
+      computed += 1;
     }
     return DECODE_RESULT.done;
   }
@@ -185,14 +196,6 @@ export class LlamaEngine implements Engine {
   #requireOpen(): void {
     if (this.#closed) throw new ShoalError('engine_error', 'The engine is closed.');
   }
-}
-
-function requireWholeModel(shape: ShardShape, layers: EngineOptions['layers']): void {
-  if (layers === undefined || (layers.first === 0 && layers.end === shape.layerCount)) return;
-  throw new ShoalError(
-    'model_unsupported',
-    `The layers [${layers.first}, ${layers.end}) of ${shape.layerCount} were asked for, and this engine runs whole models.`,
-  );
 }
 
 /** Architectures whose cache of attention holds summaries of positions, which cannot be taken back one by one. */

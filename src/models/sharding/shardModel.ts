@@ -28,7 +28,7 @@ export type TensorSource =
   /** A tensor that the graph asks for and never reads: its memory is reserved and never touched. */
   | { readonly kind: 'untouched'; readonly dims: readonly number[] };
 
-export interface ShardTensor {
+interface ShardTensor {
   readonly name: string;
   readonly type: TensorTypeName;
   readonly source: TensorSource;

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { Engine } from '../../../src/engine/contract.js';
+import type { Engine, EngineOptions } from '../../../src/engine/contract.js';
 import { openLlamaModel } from '../../../src/engine/llama/open.js';
-import { openLlamaShard, type ShardOptions } from '../../../src/engine/llama/shard/open.js';
+import { openLlamaShard } from '../../../src/engine/llama/shard/open.js';
 import { pipelineTrial } from '../../../src/engine/selfTest/pipelineTrial.js';
 import { type WritableGguf, writeGguf } from '../../../src/models/gguf/writer.js';
 import { ShoalError } from '../../../src/shared/errors.js';
@@ -26,7 +26,7 @@ const folder = temporaryFolder();
 const LAYERS = 6;
 const CUTS = [[3], [2, 4], [1, 5]];
 
-function openShard(modelPath: string, first: number, end: number, more: Partial<ShardOptions> = {}): Engine {
+function openShard(modelPath: string, first: number, end: number, more: Partial<EngineOptions> = {}): Engine {
   return openLlamaShard({ modelPath, ...TEST_CAPACITY, ...more, layers: { first, end } });
 }
 
@@ -34,14 +34,14 @@ function openShard(modelPath: string, first: number, end: number, more: Partial<
 function withPipeline(
   modelPath: string,
   cuts: readonly number[],
-  more: Partial<ShardOptions>,
+  more: Partial<EngineOptions>,
   run: (whole: Engine, shards: readonly Engine[]) => void,
   layers = LAYERS,
 ): void {
   const boundaries = [0, ...cuts, layers];
   const engines: Engine[] = [];
   try {
-    engines.push(openLlamaModel({ modelPath, ...TEST_CAPACITY, ...more, layers: undefined } as never).engine);
+    engines.push(openLlamaModel({ modelPath, ...TEST_CAPACITY, ...more }).engine);
     for (const [index, end] of boundaries.slice(1).entries()) {
       engines.push(openShard(modelPath, boundaries[index] as number, end, more));
     }
@@ -51,7 +51,7 @@ function withPipeline(
   }
 }
 
-function assertEqual(modelPath: string, cuts: readonly number[], more: Partial<ShardOptions> = {}): void {
+function assertEqual(modelPath: string, cuts: readonly number[], more: Partial<EngineOptions> = {}): void {
   withPipeline(modelPath, cuts, more, (whole, shards) => {
     const result = pipelineTrial(whole, shards);
     assert.equal(result.different, 0, `cut before ${cuts.join(' and ')}: of ${result.compared}`);

@@ -10,7 +10,7 @@ import { type RowDecoder, rowDecoder } from '../binding/rowDecoder.js';
 const BYTES_OF_FLOAT = 4;
 
 /** Stored bytes of an embedding. */
-export type ReadEmbedding = (offset: number, target: Uint8Array) => void;
+type ReadEmbedding = (offset: number, target: Uint8Array) => void;
 
 export interface EmbeddingTable {
   readonly info: Pick<TensorInfo, 'type' | 'dims'>;

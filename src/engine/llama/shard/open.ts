@@ -13,7 +13,7 @@ import { NodeTap } from './nodeTap.js';
 import { ShardRows } from './shardRows.js';
 import { FileSupply, type TensorSupply } from './tensorSupply.js';
 
-export interface ShardOptions extends Omit<EngineOptions, 'layers'> {
+export interface ShardOptions extends EngineOptions {
   /** Layers [first, end), between legal cuts (`legalCuts`). */
   readonly layers: { readonly first: number; readonly end: number };
 }
@@ -62,7 +62,7 @@ export interface ShardContents {
 export function createShard(
   library: Native,
   { shard, embeddings, supply }: ShardContents,
-  options: Omit<EngineOptions, 'layers' | 'modelPath'>,
+  options: Omit<EngineOptions, 'modelPath'>,
 ): Engine {
   const loaded = loadShardModel(library, shard, supply, {
     gpuLayers: options.gpuLayers ?? 0,
