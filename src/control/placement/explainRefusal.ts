@@ -44,7 +44,7 @@ export function placementFault({ code, message, canFitLater, nodes }: PlacementR
 }
 
 const MESSAGES: Readonly<Record<RefusalCode, (what: ExplainedRefusal) => string>> = {
-  too_large: (what) => `${needs(what)}, and ${offers(what.machines)}.`,
+  too_large: (what) => `${needs(what)}, and ${offers(what.machines)}.${divisionText(what)}`,
   cannot_be_cut: (what) => `${needs(what)}, and ${offers(what.machines)}. ${cutText(what)}`,
   cannot_be_sliced: (what) => `${needs(what)}, and ${offers(what.machines)}. ${sliceText(what)}`,
   too_few_nodes: ({ wish, machines }) => {
@@ -78,6 +78,14 @@ function offers({ all }: Machines): string {
   const sum = formatBytes(free.reduce((total, bytes) => total + bytes, 0));
   if (all.length === 1) return `the only node that can be used has ${sum} free`;
   return `the ${all.length} nodes that can be used have ${sum} free in all, ${formatBytes(Math.max(...free))} at most on one`;
+}
+
+/** What is in the way besides the sum of memory. */
+function divisionText({ model, wish, machines }: ExplainedRefusal): string {
+  if (machines.all.length < 2) return '';
+  if (!model.cuts.canBeCut) return ` It cannot be cut into shards: ${model.cuts.reason}`;
+  if (wish.sharding === 'Tensor') return ' In equal slices, each node has to hold as much as every other.';
+  return ` Its ${model.cuts.layers} layers can be cut at ${model.cuts.cuts.length} places, and no division fits each node.`;
 }
 
 function cutText({ model, wish }: ExplainedRefusal): string {
