@@ -68,7 +68,8 @@ function body(): Record<string, unknown> {
     max_tokens: between(1, random() < 0.05 ? 200 : 24),
     temperature: random() < 0.5 ? 0 : 1,
     n: random() < 0.1 ? between(2, 4) : 1,
-    stream: random() < 0.7,
+    // Node's `fetch` gives up after five minutes without a header, which a large model on a full machine may take.
+    stream: MODEL_PATH !== null || random() < 0.7,
     ...(random() < 0.1 ? { stop: ['.'] } : {}),
     ...(random() < 0.1 ? { logprobs: true, top_logprobs: 3 } : {}),
   };
@@ -108,7 +109,9 @@ async function one(url: string): Promise<Fate> {
     return judge(response.status, text, request.stream === true);
   } catch (error) {
     if (controller.signal.aborted) return 'client left';
-    unexpected.push(limit.aborted ? `hung for ${REQUEST_LIMIT_MS} ms` : String(error));
+    unexpected.push(
+      limit.aborted ? `hung for ${REQUEST_LIMIT_MS} ms` : `${error}: ${(error as Error).cause ?? ''}`,
+    );
     return 'refused';
   }
 }
