@@ -18,7 +18,7 @@ export interface NodeForm {
   readonly memory?: { readonly total_bytes: number; readonly available_bytes: number };
 }
 
-export interface LinkForm {
+interface LinkForm {
   readonly from: string;
   readonly to: string;
   readonly rtt_us: number | null;
@@ -41,7 +41,7 @@ export interface RunnerForm {
 }
 
 /** The first characters of an id: enough to tell it from others, and for commands to find it again. */
-export const SHORT_ID_CHARACTERS = 8;
+const SHORT_ID_CHARACTERS = 8;
 
 export const shortId = (id: string): string => id.slice(0, SHORT_ID_CHARACTERS);
 

@@ -8,7 +8,16 @@ import { Node, shoal } from './shoal.js';
 
 const BOUND = { timeout: 90_000 };
 const PATIENCE_MS = 30_000;
-const LOCAL = ['--api-port', '0', '--peer-host', '127.0.0.1', '--peer-port', '0', '--no-discovery'];
+const LOCAL = [
+  '--api-port',
+  '0',
+  '--peer-host',
+  '127.0.0.1',
+  '--peer-port',
+  '0',
+  '--no-discovery',
+  '--failpoints',
+];
 
 let folder: string;
 let desk: Node;
@@ -83,6 +92,23 @@ test('a model of the other node is listed, awaited, answered and cancelled here'
   const cancel = await fetch(`${desk.url}/v1/cancel/${commandId}`, { method: 'POST' });
   assert.equal(cancel.status, 200, 'on the node that it was not sent to');
   assert.match(await stream.text(), /"code":"cancelled"[\s\S]*data: \[DONE\]\n\n$/);
+});
+
+test('a fault is caused on the other node; its runner dies and comes back', BOUND, async () => {
+  const fail = (body: object) =>
+    fetch(`${second.url}/debug/failpoints`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'runner.die', ...body }),
+    });
+  assert.equal((await fail({})).status, 404, 'the node that was asked has no runner');
+  assert.equal((await fail({ node_id: 'nobody' })).status, 404);
+  assert.deepEqual(await (await fail({ node_id: desk.told.node_id })).json(), {
+    failpoint: 'runner.die',
+    runners: 1,
+  });
+  const text = await statusWith(/Since then it is ready again/);
+  assert.match(text, /^shoal-guide on desk: .*SIGKILL/m);
 });
 
 test('a killed node is shown as dead, and forgotten when asked; a living one is not', BOUND, async () => {

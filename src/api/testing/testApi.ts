@@ -61,7 +61,7 @@ export interface TestApiOptions {
 }
 
 /** Writes down what was asked for, and refuses it when a test says so. */
-export class InMemoryCommands implements ClusterCommands {
+class InMemoryCommands implements ClusterCommands {
   readonly forgotten: NodeId[] = [];
   readonly deleted: InstanceId[] = [];
   refusal: ShoalError | null = null;
