@@ -59,14 +59,8 @@ export function viewState(
   }) as Record<string, unknown>;
 }
 
-/** How often a runner's node has reported is nobody's business outside. */
-function viewRunner<Runner extends RunnerFact>({
-  incarnation,
-  sequence,
-  error,
-  restartAt,
-  ...runner
-}: Runner) {
+/** With `incarnation` and `sequence`, readers of events can tell a late report from a newer one, as the reducer does. */
+function viewRunner<Runner extends RunnerFact>({ error, restartAt, ...runner }: Runner) {
   return {
     ...runner,
     restartAt: restartAt === null ? null : new Date(restartAt).toISOString(),

@@ -1,0 +1,172 @@
+/** The API's JSON as the page reads it: the state of contract.md, and the events that change it. */
+import type { InstanceStatus } from '../../src/control/instances.js';
+import type { RunnerStatus } from '../../src/control/runnerLife.js';
+import type { NodeStatus, TaskStatus } from '../../src/control/state.js';
+
+export interface PageState {
+  readonly index: number;
+  readonly term: number;
+  readonly master_node_id: string | null;
+  /** The node that serves this page. */
+  readonly node_id: string;
+  readonly nodes: Entries<NodeEntry>;
+  readonly links: readonly LinkEntry[];
+  readonly instances: Entries<InstanceEntry>;
+  readonly runners: Entries<RunnerEntry>;
+  readonly meta_instances: Entries<MetaInstanceEntry>;
+  readonly tasks: Entries<TaskEntry>;
+  /** Remembered by the page alone: a late word about a deleted instance does not bring it back. */
+  readonly deleted_instances?: readonly string[];
+}
+
+export type Entries<Entry> = Readonly<Record<string, Entry>>;
+
+export interface NodeEntry {
+  readonly node_id: string;
+  readonly name: string;
+  readonly status: NodeStatus;
+  readonly incarnation: number;
+  readonly addresses: readonly string[];
+  readonly is_draining?: boolean;
+  /** What it offers to models; 0 for a node that runs none. */
+  readonly memory_bytes?: number;
+  readonly memory?: { readonly total_bytes: number; readonly available_bytes: number };
+  readonly cpu?: { readonly cores: number; readonly load_average: number } | null;
+  readonly backends?: readonly string[];
+  readonly api_url?: string | null;
+  readonly last_seen?: string;
+}
+
+export interface LinkEntry {
+  readonly from: string;
+  readonly to: string;
+  readonly interface_kind: string | null;
+  readonly rtt_us: number | null;
+  readonly bandwidth_bytes_per_s: number | null;
+  readonly rdma: boolean;
+}
+
+export interface ShardEntry {
+  readonly rank: number;
+  readonly world_size: number;
+  readonly node_id: string;
+  readonly runner_id: string;
+  readonly start_layer: number;
+  readonly end_layer: number;
+  readonly memory_bytes: number;
+}
+
+export interface InstanceEntry {
+  readonly instance_id: string;
+  readonly meta_instance_id: string | null;
+  readonly model_id: string;
+  readonly sharding: string;
+  readonly transport: string;
+  readonly attempt: number;
+  readonly status: InstanceStatus;
+  readonly context_length?: number;
+  readonly max_sequences?: number;
+  readonly shards: readonly ShardEntry[];
+}
+
+export interface RunnerEntry {
+  readonly runner_id: string;
+  readonly instance_id: string;
+  readonly node_id: string;
+  readonly rank: number;
+  /** Start of its node, and count of the reports since then: a later report wins. */
+  readonly incarnation?: number;
+  readonly sequence?: number;
+  readonly pid: number | null;
+  readonly status: RunnerStatus;
+  /** Share of the loading that is done, from 0 to 1. */
+  readonly progress?: number | null;
+  readonly restarts: number;
+  readonly restart_at: string | null;
+  readonly error?: RunnerError;
+  readonly load?: { readonly resident_bytes?: number } | null;
+}
+
+export interface RunnerError {
+  readonly code: string;
+  readonly message: string;
+  readonly phase?: string;
+  readonly signal?: string;
+  readonly exit_code?: number;
+  readonly stderr_tail?: readonly string[];
+}
+
+export interface MetaInstanceEntry {
+  readonly meta_instance_id: string;
+  readonly model_id: string;
+  readonly sharding: string;
+  readonly transport: string;
+  readonly min_nodes: number;
+  readonly node_ids: readonly string[] | null;
+  readonly status: 'pending' | 'placing' | 'starting' | 'ready' | 'retrying' | 'failed';
+  readonly consecutive_failures: number;
+  readonly errors: readonly { readonly at: string; readonly node_id?: string; readonly message: string }[];
+  readonly placement_error: unknown;
+  readonly next_attempt_at: string | null;
+}
+
+export interface TaskEntry {
+  readonly task_id: string;
+  readonly command_id: string;
+  readonly instance_id: string;
+  readonly kind: string;
+  readonly status: TaskStatus;
+  readonly api_node_id?: string;
+  readonly created_at: string;
+}
+
+/** An event of `/events`: its kind, and the fields of that kind in snake_case. */
+export interface WireEvent {
+  readonly kind: string;
+  readonly [field: string]: unknown;
+}
+
+/** One message of `/events`. */
+export type WireMessage =
+  | { readonly index: number; readonly event: WireEvent }
+  | { readonly index: number; readonly state: PageState };
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** A state of any version of Shoal, with what this page looks into at least empty. Null when it is no state. */
+export function readState(value: unknown): PageState | null {
+  if (!isObject(value) || typeof value.index !== 'number') return null;
+  const entries = (field: string) => (isObject(value[field]) ? value[field] : {});
+  return {
+    term: 0,
+    master_node_id: null,
+    node_id: '',
+    ...value,
+    index: value.index,
+    nodes: entries('nodes'),
+    links: Array.isArray(value.links) ? value.links : [],
+    instances: entries('instances'),
+    runners: entries('runners'),
+    meta_instances: entries('meta_instances'),
+    tasks: entries('tasks'),
+  } as PageState;
+}
+
+/** The data of one message, or null when it is none. */
+export function readMessage(text: string): WireMessage | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Not JSON: the reader takes it as a broken stream and begins anew.
+    return null;
+  }
+  if (!isObject(value) || typeof value.index !== 'number') return null;
+  const { index } = value;
+  if (isObject(value.event) && typeof value.event.kind === 'string') {
+    return { index, event: value.event as unknown as WireEvent };
+  }
+  const state = readState(value.state);
+  return state === null ? null : { index, state };
+}
