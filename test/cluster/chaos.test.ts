@@ -1,59 +1,12 @@
 /** What breaks between machines, and what the others make of it: real processes on hosts of their own. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import OpenAI from 'openai';
-import { Hosts, whyNoHosts } from '../support/hosts.js';
-import { NodeGroup } from '../support/nodeGroup.js';
+import { test } from 'node:test';
+import { whyNoHosts } from '../support/hosts.js';
 import type { NodeProcess } from '../support/nodeProcess.js';
+import { answer, client, MODEL, question, setUp, shows, streamed } from './scene.js';
 
 const skip = (await whyNoHosts()) ?? false;
 const BOUND = { timeout: 180_000, skip };
-const MODEL = 'shoal-guide';
-const STORY_TOKENS = 160;
-
-async function setUp(t: TestContext, count: number) {
-  const hosts = await Hosts.create({ count });
-  const group = new NodeGroup();
-  t.after(async () => {
-    await group.stop();
-    await hosts.close();
-  });
-  return { hosts, group };
-}
-
-const client = ({ url }: NodeProcess) =>
-  new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 60_000 });
-
-const question = {
-  model: MODEL,
-  messages: [{ role: 'user' as const, content: 'Tell me a long story about a fox.' }],
-  temperature: 0,
-  max_tokens: STORY_TOKENS,
-};
-
-async function answer(node: NodeProcess): Promise<string> {
-  const { choices } = await client(node).chat.completions.create(question);
-  return choices[0]?.message.content ?? '';
-}
-
-/** Streams the answer, and does something after some tokens. */
-async function streamed(
-  node: NodeProcess,
-  afterTokens: number,
-  then: () => Promise<void> | void,
-): Promise<string> {
-  // Slow enough for something to happen in the middle of it.
-  const headers = { 'x-shoal-failpoint': 'runner.slow_token=20' };
-  const stream = await client(node).chat.completions.create({ ...question, stream: true }, { headers });
-  let text = '';
-  let tokens = 0;
-  for await (const chunk of stream) {
-    text += chunk.choices[0]?.delta.content ?? '';
-    tokens += 1;
-    if (tokens === afterTokens) await then();
-  }
-  return text;
-}
 
 test(
   'R57, R81: the master is killed during a stream between two others: no token is lost',
@@ -73,7 +26,7 @@ test(
     assert.equal(text, undisturbed);
     const left = [serving, asking];
     await group.agreed(left);
-    await asking.until('aware', ({ nodes }) => nodes[first.nodeId]?.status === 'dead');
+    await shows(asking, first, 'dead');
     assert.equal(await answer(asking), undisturbed);
   },
 );
@@ -96,7 +49,7 @@ test(
       [two, three],
       [three, one],
     ] as const) {
-      await node.until('aware', ({ nodes }) => nodes[gone.nodeId]?.status === 'dead');
+      await shows(node, gone, 'dead');
       assert.ok((await answer(node)).length > 0);
     }
     await hosts.healAll();
@@ -130,7 +83,7 @@ test(
     try {
       await group.agreed(others);
       const [asked] = others as [NodeProcess];
-      await asked.until('aware', ({ nodes }) => nodes[paused.nodeId]?.status === 'dead');
+      await shows(asked, paused, 'dead');
       assert.ok((await answer(asked)).length > 0);
     } finally {
       paused.child.kill('SIGCONT');

@@ -1,7 +1,7 @@
 /** Several nodes of one cluster for tests and benchmarks, on hosts of their own or all on this machine. */
 import { randomBytes } from 'node:crypto';
 import { formatToken } from '../../src/cluster/joinToken.js';
-import { NodeProcess, type NodeState, type Place } from './nodeProcess.js';
+import { HERE, NodeProcess, type NodeState, type Place } from './nodeProcess.js';
 
 const CLUSTER_KEY_BYTES = 32;
 const AGREE_LIMIT_MS = 60_000;
@@ -26,8 +26,12 @@ export class NodeGroup {
   }
 
   /** Starts a node that has ended once more, with its home. */
-  async restart(node: NodeProcess, place: Place, ...parameters: readonly string[]): Promise<NodeProcess> {
-    const again = await NodeProcess.startAgain(node, place, '--peer-port', '0', ...parameters);
+  async restart(
+    node: NodeProcess,
+    place: Place | null,
+    ...parameters: readonly string[]
+  ): Promise<NodeProcess> {
+    const again = await NodeProcess.startAgain(node, place ?? HERE, '--peer-port', '0', ...parameters);
     this.nodes[this.nodes.indexOf(node)] = again;
     return again;
   }

@@ -16,7 +16,8 @@ export interface Place {
   reach(url: string): Promise<string>;
 }
 
-const HERE: Place = {
+/** This machine itself. */
+export const HERE: Place = {
   spawn: (command, parameters, options) => spawn(command, [...parameters], options),
   reach: (url) => Promise.resolve(url),
 };
