@@ -6,12 +6,26 @@ import type { ClusterState, TaskRecord, TaskStatus } from './state.js';
 
 type TaskChange = Partial<Pick<ClusterState, 'tasks' | 'finishedTasks'>>;
 
+/** A task is in one place: its node knows which, when two masters that did not hear of each other chose two. */
 export function taskAssigned(state: ClusterState, task: TaskRecord): TaskChange {
   const { taskId, instanceId } = task;
   if (!state.instances.has(instanceId)) return {};
   if (state.finishedTasks.some((finished) => finished.taskId === taskId)) return {};
-  const tasks = withEntry(state.tasks.get(instanceId) ?? new Map(), taskId, task);
-  return { tasks: withEntry(state.tasks, instanceId, tasks) };
+  let { tasks } = state;
+  for (const [otherId, running] of state.tasks) {
+    if (otherId !== instanceId && running.has(taskId)) tasks = withoutTask(tasks, otherId, taskId);
+  }
+  const ofInstance = withEntry(tasks.get(instanceId) ?? new Map(), taskId, task);
+  return { tasks: withEntry(tasks, instanceId, ofInstance) };
+}
+
+function withoutTask(
+  tasks: ClusterState['tasks'],
+  instanceId: TaskRecord['instanceId'],
+  taskId: TaskRecord['taskId'],
+): ClusterState['tasks'] {
+  const rest = without(tasks.get(instanceId) ?? new Map(), taskId);
+  return rest.size === 0 ? without(tasks, instanceId) : withEntry(tasks, instanceId, rest);
 }
 
 export function taskFinished(
@@ -21,9 +35,8 @@ export function taskFinished(
   const running = state.tasks.get(instanceId);
   const task = running?.get(taskId);
   if (running === undefined || task === undefined) return {};
-  const rest = without(running, taskId);
   return {
-    tasks: rest.size === 0 ? without(state.tasks, instanceId) : withEntry(state.tasks, instanceId, rest),
+    tasks: withoutTask(state.tasks, instanceId, taskId),
     finishedTasks: withNewest(state.finishedTasks, [{ ...task, status }], LIMITS.finishedTasks),
   };
 }

@@ -67,7 +67,7 @@ export class Network {
     const ends = [first.process, second.process] as const;
     if (ends[0] === null || ends[1] === null) return;
     const old = this.#links.get(pairOf(a, b));
-    const isLinked = old !== undefined && old.isOpen[0] && old.isOpen[1];
+    const isLinked = old?.isOpen[0] && old.isOpen[1];
     if (isLinked && old.ends[0] === ends[0] && old.ends[1] === ends[1]) return;
     if (first.isPaused || second.isPaused || this.#isCut(first, second) || this.#isCut(second, first)) {
       return this.dial(a, b);

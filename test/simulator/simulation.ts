@@ -6,17 +6,14 @@ import type { NodeCoreOptions } from '../../src/control/cluster/nodeCore.js';
 import { Faults } from './faults.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
 import { type Invariant, Violation } from './invariants/contract.js';
+import { killMaster } from './invariants/failover.js';
 import { SETTLED_CHECKS } from './invariants/settled.js';
 import type { Core } from './machine.js';
 import { drawPlan, type SimulationOptions } from './plan.js';
 import { World } from './world.js';
 
-export const BOUNDS = {
-  /** After the last fault, until everything is as it is wanted. */
-  agreeMs: 10_000,
-  /** After the death of the master in a healthy cluster, until all others follow the next one. */
-  failoverMs: 3_000,
-} as const;
+/** After the last fault, until everything is as it is wanted. */
+const AGREE_MS = 10_000;
 
 const LOOK_MS = 100;
 const HEALTHY_MS = 4_000;
@@ -87,15 +84,16 @@ class Course {
     const random = this.#world.random('course');
     for (const machine of machines) time.after(random.exponential(300), () => machine.start());
     user.start();
-    const lastAt = plan.endMs - LAST_MS - BOUNDS.agreeMs - HEALTHY_MS;
+    const lastAt = plan.endMs - LAST_MS - AGREE_MS - HEALTHY_MS;
     for (;;) {
       const rageMs = random.between(6_000, 20_000);
-      const isLast = time.now + rageMs + BOUNDS.agreeMs + 2 * HEALTHY_MS > lastAt;
+      const isLast = time.now + rageMs + AGREE_MS + 2 * HEALTHY_MS > lastAt;
       this.#rage(isLast ? Math.max(0, lastAt - time.now) : rageMs);
       this.#calm(isLast);
       if (isLast) break;
     }
-    this.#killMaster();
+    const failoverMs = killMaster(this.#world, (ms) => this.#pass(ms));
+    if (failoverMs !== null) this.failoversMs.push(failoverMs);
     this.#agree();
     this.#pass(LAST_MS);
     this.#agree();
@@ -125,42 +123,12 @@ class Course {
   #agree(): number {
     const { time } = this.#world;
     const since = time.now;
-    while (time.now - since < BOUNDS.agreeMs) {
+    while (time.now - since < AGREE_MS) {
       this.#pass(LOOK_MS);
       if (SETTLED_CHECKS.every(({ problem }) => problem(this.#world) === null)) break;
     }
     this.#settled();
     return time.now - since;
-  }
-
-  #killMaster(): void {
-    const { time, machines } = this.#world;
-    const master = machines.find(({ process }) => process?.core.role === 'master');
-    if (master === undefined || machines.length < 2) return;
-    const since = time.now;
-    master.crash();
-    const isReplaced = () => {
-      const { processes } = this.#world;
-      const rulers = processes.filter(({ core }) => core.role === 'master');
-      return rulers.length === 1 && processes.every(({ core }) => core.isUpToDate);
-    };
-    while (!isReplaced()) {
-      if (time.now - since >= BOUNDS.failoverMs) {
-        const roles = this.#world.processes.map(({ name, core }) => `${name} ${core.role}`).join(', ');
-        throw new Violation(
-          'master-replaced',
-          `${BOUNDS.failoverMs} ms after the death of the master: ${roles}`,
-        );
-      }
-      this.#pass(50);
-    }
-    this.failoversMs.push(time.now - since);
-    const next = this.#world.processes.find(({ core }) => core.role === 'master');
-    master.start();
-    this.#pass(2_000);
-    if (next?.core.role !== 'master') {
-      throw new Violation('master-stays', `${next?.name} lost the rule to a node that came back`);
-    }
   }
 
   #settled(): void {

@@ -2,6 +2,7 @@
 import type { Invariant } from './contract.js';
 import { endsInTime, oneEndARequest } from './endings.js';
 import { oneActorAnEpoch } from './epochs.js';
+import { masterReplaced, masterStays } from './failover.js';
 import { quietWhenHealthy, servedWhenHealthy } from './health.js';
 import { equalLogs, equalStates } from './logs.js';
 import { balancedRouting, healthyRouting } from './routing.js';
@@ -18,6 +19,8 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   noWishLost,
   noDeletionUndone,
   quietWhenHealthy,
+  masterStays,
+  masterReplaced,
   endsInTime,
   servedWhenHealthy,
   ...settledInvariants,

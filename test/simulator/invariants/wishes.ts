@@ -50,6 +50,9 @@ export const noWishLost: Invariant = {
         const { instanceId } = instance;
         if (instance.shards.some(({ nodeId }) => (forgotten.get(nodeId) ?? -1) >= issued.issuedAt)) return;
         const holders = world.processes.filter(({ core }) => core.state.instances.has(instanceId));
+        if (holders.length === 0 && !unwanted.has(instanceId)) {
+          throw new Violation(KEPT, `${instanceId} is said to be created, and nobody has it`);
+        }
         wishes.set(instanceId, { instance, holders: new Set(holders), wasDurable: false });
         noteDurable();
       },
