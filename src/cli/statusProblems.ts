@@ -1,7 +1,12 @@
 /** What is wrong with the cluster, and what to do about each of it. */
+import { clip } from './output.js';
 import { type InstanceForm, type NodeForm, nodeName, type RunnerForm, type StateForm } from './stateForm.js';
 
 const SHOWN_STDERR_LINES = 5;
+const NAME_CHARACTERS = 30;
+
+/** A name of another machine, on one line: it shall not look like a line of its own. */
+const named = ({ name }: { readonly name: string }): string => clip(name, NAME_CHARACTERS);
 
 export function problems(state: StateForm): string[] {
   return [
@@ -21,9 +26,12 @@ function masterProblems({ master_node_id: masterId, nodes }: StateForm): string[
   ];
 }
 
-function nodeProblems(state: StateForm, { node_id: nodeId, name, status }: NodeForm): string[] {
+function nodeProblems(state: StateForm, node: NodeForm): string[] {
+  const { node_id: nodeId, name, status } = node;
   if (status === 'suspect') {
-    return [`Node ${name} does not answer just now. It is given up within a second, or is back by then.`];
+    return [
+      `Node ${named(node)} does not answer just now. It is given up within a second, or is back by then.`,
+    ];
   }
   if (status !== 'dead') return [];
   const models = Object.values(state.instances)
@@ -31,10 +39,15 @@ function nodeProblems(state: StateForm, { node_id: nodeId, name, status }: NodeF
     .map(({ model_id: modelId }) => modelId);
   const lost = models.length === 0 ? '' : `\n  With it went: ${[...new Set(models)].join(', ')}.`;
   return [
-    `Node ${name} is dead: it was stopped, or no other node reaches it.${lost}\n` +
+    `Node ${named(node)} is dead: it was stopped, or no other node reaches it.${lost}\n` +
       '  When it runs and is reachable again it comes back by itself. If it is gone for\n' +
-      `  good: shoal forget ${JSON.stringify(name) === `"${name}"` && /^[\w.-]+$/.test(name) ? name : nodeId}`,
+      `  good: shoal forget ${isPlain(state, name) ? name : nodeId}`,
   ];
+}
+
+/** Does the name stand for one node alone, and for itself in every shell? */
+function isPlain({ nodes }: StateForm, name: string): boolean {
+  return /^\w[\w.-]*$/.test(name) && Object.values(nodes).filter((node) => node.name === name).length === 1;
 }
 
 /** A pair of living nodes without a link can serve each other nothing. Only nodes whose links are known count. */
@@ -49,7 +62,7 @@ function linkProblems(state: StateForm): string[] {
       .filter((b) => !linked.has(`${a.node_id} ${b.node_id}`))
       .map(
         (b) =>
-          `Nodes ${a.name} and ${b.name} have no link with each other, so neither can use the other's models.\n` +
+          `Nodes ${named(a)} and ${named(b)} have no link with each other, so neither can use the other's models.\n` +
           '  They try again by themselves. A firewall may stand between them: on both, the\n' +
           '  port of --peer-port (52416) must be open to the other.',
       ),
@@ -61,7 +74,7 @@ function runnerProblems(state: StateForm, instance: InstanceForm): string[] {
     const runner = state.runners[runnerId];
     if (runner?.error === undefined || state.nodes[nodeId]?.status === 'dead') return [];
     const tail = (runner.error.stderr_tail ?? []).slice(-SHOWN_STDERR_LINES).map((line) => `    ${line}`);
-    const what = `${instance.model_id} on ${nodeName(state, nodeId)}: ${runner.error.message}`;
+    const what = `${instance.model_id} on ${named({ name: nodeName(state, nodeId) })}: ${runner.error.message}`;
     return [[what, `  ${whatNext(runner)}`, ...tail].join('\n')];
   });
 }

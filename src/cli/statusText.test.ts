@@ -117,6 +117,12 @@ test('a dead node is told with what went with it, that it comes back, and how to
     /shoal forget old-id-0123456789$/m,
     'a name that a shell would read is not put into a command',
   );
+  const twin = { ...THREE.nodes, twin: node('twin', 'old', 'alive') };
+  assert.match(
+    describeState({ ...THREE, nodes: twin }),
+    /shoal forget old-id-0123456789$/m,
+    'nor one of two',
+  );
 });
 
 test('a suspect node, a missing master and a missing link are told', () => {

@@ -57,10 +57,12 @@ export function registerAwaitInstance(app: FastifyInstance, context: ApiContext)
       const { model_id: modelId, timeout_s: timeoutS } = request.query;
       const waiter = new Waiter(context, reply, { modelId, timeoutMs: timeoutS * MS_PER_S });
       waiters.add(waiter);
-      reply.raw.once('close', () => {
+      const leave = () => {
         waiter.close();
         waiters.delete(waiter);
-      });
+      };
+      reply.raw.once('close', leave);
+      if (reply.raw.destroyed) leave();
     },
   );
 }

@@ -47,6 +47,14 @@ test('R72: /events tells new events, resumes behind an index, and starts with th
     assert.match(byHeader[0] ?? '', /^id: 7\n/);
     const whole = await read(`${api.url}/events?since=0`, 1);
     assert.match(whole[0] ?? '', /"state":/);
+    const replaced = await read(`${api.url}/events?since=8`, 2, () => {
+      for (const follower of api.followers) follower({ index: 3, state: { index: 3 } });
+    });
+    assert.equal(
+      replaced[1],
+      'id: 3\ndata: {"index":3,"state":{"index":3}}',
+      'a new state, be its index smaller',
+    );
     const wrong = await fetch(`${api.url}/events?since=x`);
     assert.equal(wrong.status, 400);
     await wrong.text();

@@ -53,11 +53,13 @@ export function registerEvents(app: FastifyInstance, { view, keepAliveMs }: ApiC
       const stop = view.followEvents(since === undefined ? null : Number(since), ({ index, ...data }) => {
         stream.write(`id: ${index}\ndata: ${JSON.stringify({ index, ...data })}\n\n`);
       });
-      reply.raw.once('close', () => {
+      const leave = () => {
         stop();
         stream.end();
         readers.delete(stream);
-      });
+      };
+      reply.raw.once('close', leave);
+      if (reply.raw.destroyed) leave();
     },
   );
 }

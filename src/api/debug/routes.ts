@@ -25,7 +25,7 @@ export function registerDebug(app: FastifyInstance, { failpoints, view }: ApiCon
       if (failpoint === null) {
         throw new ShoalError('invalid_request', `There is no failpoint ${name}.`, { param: 'name' });
       }
-      if (nodeId !== undefined) requireNode(view, nodeId, 'node_id');
+      if (nodeId !== undefined && nodeId !== view.nodeId) requireNode(view, nodeId, 'node_id');
       const runners = await failpoints.fail(failpoint, {
         nodeId: (nodeId as NodeId | undefined) ?? null,
         runnerId: (runnerId as RunnerId | undefined) ?? null,
