@@ -37,9 +37,10 @@ export class Disk {
   /** False when the disk refuses. */
   flush(): boolean {
     if (this.isFull) return false;
-    for (const operation of this.#operations.slice(this.#flushed)) this.#note(operation);
-    const lastSnapshot = this.#operations.findLastIndex((operation) => 'snapshot' in operation);
-    if (lastSnapshot > 0) this.#operations.splice(0, lastSnapshot);
+    const fresh = this.#operations.slice(this.#flushed);
+    for (const operation of fresh) this.#note(operation);
+    const lastSnapshot = fresh.findLastIndex((operation) => 'snapshot' in operation);
+    if (lastSnapshot >= 0) this.#operations = fresh.slice(lastSnapshot);
     this.#flushed = this.#operations.length;
     return true;
   }

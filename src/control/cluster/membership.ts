@@ -89,6 +89,11 @@ export class Membership {
     return silentMs <= TIMES.suspectAfterMs;
   }
 
+  /** The newest pulse of a peer that is heard. */
+  heardPulse(nodeId: NodeId, now: number): Pulse | null {
+    return this.isHeard(nodeId, now) ? (this.#peers.get(nodeId)?.pulse ?? null) : null;
+  }
+
   /** The newest pulses of the peers that are heard. */
   heardPulses(now: number): [NodeId, Pulse][] {
     const heard: [NodeId, Pulse][] = [];

@@ -330,8 +330,8 @@ export class NodeCore {
     const now = instant.monotonicMs;
     const master = (this.#epoch as Epoch).nodeId;
     const status = this.#membership.status(master, now);
-    const heard = this.#membership.heardPulses(now).find(([nodeId]) => nodeId === master)?.[1];
-    const hasResigned = heard !== undefined && heard.role !== 'master';
+    const heard = this.#membership.heardPulse(master, now);
+    const hasResigned = heard !== null && heard.role !== 'master';
     const isSilent = !this.#isSynced && inRoleMs >= TIMES.followTimeoutMs;
     if (status === 'dead' || hasResigned || isSilent) {
       const why = status === 'dead' ? 'the master is gone' : 'the master does not rule any more';
@@ -617,12 +617,12 @@ export class NodeCore {
 
   #pulseReceived(from: NodeId, pulse: Pulse, instant: Instant): void {
     const now = instant.monotonicMs;
-    const before = this.#membership.heardPulses(now).find(([nodeId]) => nodeId === from)?.[1];
+    const before = this.#membership.heardPulse(from, now);
     if (!this.#membership.pulseReceived(from, pulse, now)) return;
     this.#noteEpoch(pulse.following);
     this.#noteEpoch(pulse.position.epoch);
     // A newcomer, and who does not hear us, shall hear of us before our next turn.
-    if (before === undefined || pulse.missing.includes(this.#self)) this.#isPulseUrgent = true;
+    if (before === null || pulse.missing.includes(this.#self)) this.#isPulseUrgent = true;
     const isNews = before?.role !== pulse.role || before.claims.length !== pulse.claims.length;
     if (isNews || this.#role === 'joining' || this.#role === 'electing') this.#considerRole(instant);
     this.#catchUpWith(from, pulse, now);
