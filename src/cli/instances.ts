@@ -39,6 +39,6 @@ export async function deleteInstance(wanted: string, options: Options): Promise<
   process.stdout.write(
     options.json
       ? `${answer}\n`
-      : `Instance ${id} of ${printable(entry.model_id)} is deleted; its runners stop now.\n`,
+      : `Instance ${id} of ${printable(entry.model_id)} is deleted; its runners are being stopped.\n`,
   );
 }

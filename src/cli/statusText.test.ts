@@ -52,6 +52,7 @@ const THREE: StateForm = {
   links: [
     { from: 'laptop-id-01234567', to: 'desk-id-0123456789', rtt_us: 900 },
     { from: 'desk-id-0123456789', to: 'laptop-id-01234567', rtt_us: 412 },
+    { from: 'desk-id-0123456789', to: 'old-id-0123456789', rtt_us: 700 },
   ],
   instances: {
     'aaaaaaaa-1111': instance('aaaaaaaa-1111', 'shoal-guide', 'ready', ['desk-id-0123456789']),

@@ -53,17 +53,18 @@ function nodeRow(state: StateForm, node: NodeForm): string[] {
     memory === undefined
       ? ''
       : `${formatBytes(memory.available_bytes)} of ${formatBytes(memory.total_bytes)}`,
-    nodeId === state.node_id ? 'this node' : linkText(state, nodeId),
+    nodeId === state.node_id ? 'this node' : linkText(state, node),
     shortId(nodeId),
   ];
 }
 
 /** The round trip from this node, or as the other end measures it. */
-function linkText({ links, node_id: self }: StateForm, nodeId: string): string {
+function linkText({ links, node_id: self }: StateForm, { node_id: nodeId, status }: NodeForm): string {
   const link =
     links.find(({ from, to }) => from === self && to === nodeId) ??
     links.find(({ from, to }) => from === nodeId && to === self);
-  if (link === undefined) return 'none';
+  // The connection to a frozen machine stays open for a while, and carries nothing.
+  if (link === undefined || status === 'dead') return 'none';
   return link.rtt_us === null ? 'linked' : `${(link.rtt_us / US_PER_MS).toFixed(2)} ms`;
 }
 
