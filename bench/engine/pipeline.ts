@@ -14,7 +14,7 @@ import { type Format, randomModel, SHAPES } from './randomModel.js';
 const CHILD = fileURLToPath(new URL('pipelineChild.js', import.meta.url));
 const SHAPE = SHAPES['qwen3-0.6b'];
 const MIDDLE = SHAPE.layers / 2;
-const DECODE_TOKENS = 32;
+const DECODE_TOKENS = 16;
 const PREFILL_TOKENS = 512;
 const [formats = 'q4_0,q8_0', rounds = '3', threadCount = String(availableParallelism())] =
   process.argv.slice(2);

@@ -65,6 +65,7 @@ function headProblem(file: GgufFile, architecture: string): string | null {
   const keySize = number('attention.key_length') ?? usual;
   const valueSize = number('attention.value_length') ?? usual;
   const rotarySize = number('rope.dimension_count') ?? keySize;
+  if (!Number.isInteger(keySize)) return `${heads} heads do not divide a hidden state evenly`;
   if (keySize !== valueSize || keySize !== rotarySize) {
     return `the sizes of keys (${keySize}), values (${valueSize}) and rotary positions (${rotarySize}) differ`;
   }

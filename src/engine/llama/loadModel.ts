@@ -45,14 +45,17 @@ export function loadModel(native: Native, options: LoadOptions): Address {
       ),
     );
     if (model === 0)
-      throw cancelled ? new ShoalError('cancelled', 'Loading was cancelled.') : failure(options.path, lines);
+      throw cancelled
+        ? new ShoalError('cancelled', 'Loading was cancelled.')
+        : loadFailure(options.path, lines);
     return model;
   } finally {
     noDevices.free();
   }
 }
 
-function failure(path: string, lines: readonly string[]): ShoalError {
+/** Why llama.cpp refused a file, from what it logged. */
+export function loadFailure(path: string, lines: readonly string[]): ShoalError {
   const log = lines.join('\n');
   const unknown = /unknown model architecture: '([^']*)'/.exec(log)?.[1];
   if (unknown !== undefined) {

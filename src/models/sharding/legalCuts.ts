@@ -21,6 +21,9 @@ export type LegalCuts =
   /** For people: it follows the words "This model cannot be cut into shards: ". */
   | { readonly canBeCut: false; readonly reason: string };
 
+/** Layers that llama.cpp can hold. */
+const MAXIMUM_LAYERS = 512;
+
 /** Pure: what was found out when the card was made. */
 export function legalCuts(card: ModelCard): LegalCuts {
   return (
@@ -49,6 +52,7 @@ export function findLegalCuts(gguf: GgufFile, architecture: string, blocks: numb
   const refuse = (reason: string): LegalCuts => ({ canBeCut: false, reason });
   if (rule === undefined) return refuse(`the architecture \`${architecture}\` ${cutRefusal(architecture)}.`);
   const layers = layersOf(gguf, architecture, blocks);
+  if (!(blocks >= 1 && blocks <= MAXIMUM_LAYERS)) return refuse(`it has ${blocks} layers.`);
   if ((rule.specialLayerCounts ?? []).includes(layers) || layers >= (rule.layersBelow ?? Infinity)) {
     return refuse(`with ${layers} layers, \`${architecture}\` computes differently than with fewer.`);
   }

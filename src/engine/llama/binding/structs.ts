@@ -94,6 +94,9 @@ export interface TensorArenaParameters {
 export const GGML_TYPE_F32 = 0;
 export const GGML_TYPE_F16 = 1;
 
+/** `enum llama_load_mode` */
+export const LOAD_MODE = { none: 0 } as const;
+
 /** `enum llama_flash_attn_type` */
 export const FLASH_ATTENTION = { auto: -1, off: 0 } as const;
 

@@ -4,7 +4,6 @@ import type { Engine, EngineOptions } from '../../contract.js';
 import type { Address } from '../binding/declarations.js';
 import { ROPE_TYPE } from '../binding/model.js';
 import { type Native, native } from '../binding/native.js';
-import { checkNetwork } from '../checkModelFile.js';
 import { LlamaEngine, type ShardParts } from '../llamaEngine.js';
 import { EmbeddingRows } from './embeddingRows.js';
 import { loadShardModel } from './loadShardModel.js';
@@ -12,6 +11,7 @@ import { ModelFiles } from './modelFiles.js';
 import { NodeTap } from './nodeTap.js';
 import { ShardRows } from './shardRows.js';
 import { FileSupply, type TensorSupply } from './tensorSupply.js';
+import { verifyModelFile } from './verifyFile.js';
 
 export interface ShardOptions extends EngineOptions {
   /** Layers [first, end), between legal cuts (`legalCuts`). */
@@ -30,7 +30,7 @@ export function openLlamaShard(options: ShardOptions): Engine {
   let shard: ShardModel;
   let embeddings: EmbeddingRows | null;
   try {
-    checkNetwork(files.gguf, options.modelPath);
+    verifyModelFile(library, files.parts[0]?.path ?? options.modelPath, files.gguf);
     shard = shardModel(files.gguf, options.layers);
     embeddings = embeddingRows(library, shard, files);
   } catch (error) {
