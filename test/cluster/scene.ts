@@ -56,9 +56,12 @@ export async function streamed(
   return text;
 }
 
+/** Body of a completion that takes no time. */
+export const brief = { model: MODEL, prompt: 'Once', max_tokens: 2 };
+
 /** Has a few tokens made, and says on which instance. */
 export async function servedBy(node: NodeProcess): Promise<string> {
-  const response = await post(node, '/v1/completions', { model: MODEL, prompt: 'Once', max_tokens: 2 });
+  const response = await post(node, '/v1/completions', brief);
   assert.equal(response.status, 200, await response.text());
   return response.headers.get('x-instance-id') ?? '';
 }
