@@ -1,0 +1,142 @@
+/** Calls to the node: JSON in and out, the API key where there is one, and failures as faults that people can read. */
+import type { ServerEvent } from './sse.js';
+import { SseReader } from './sse.js';
+
+/** Why a call failed: a code of docs/errors.md, or `unreachable` when no answer came. */
+export interface PageFault {
+  readonly code: string;
+  readonly message: string;
+  readonly status: number | null;
+}
+
+export class ApiError extends Error {
+  readonly fault: PageFault;
+
+  constructor(fault: PageFault) {
+    super(fault.message);
+    this.name = 'ApiError';
+    this.fault = fault;
+  }
+}
+
+export interface ApiComponents {
+  readonly fetch: typeof fetch;
+  /** The key to send, or null. */
+  readonly key: () => string | null;
+}
+
+export interface ApiOptions {
+  /** Where the node answers; empty = where the page came from. */
+  readonly url: string;
+  /** Longest wait for a whole answer that is no stream, in milliseconds. */
+  readonly answerMs: number;
+}
+
+const UNAUTHORIZED = 401;
+
+export class NodeApi {
+  readonly #components: ApiComponents;
+  readonly #options: ApiOptions;
+
+  constructor(components: ApiComponents, options: ApiOptions) {
+    this.#components = components;
+    this.#options = options;
+  }
+
+  /** @throws {ApiError} */
+  async json<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+    const signal = AbortSignal.timeout(this.#options.answerMs);
+    const response = await this.#send(method, path, body, signal);
+    try {
+      return (await response.json()) as Answer;
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+
+  /**
+   * An answer that is a stream of events. `onHeaders` is told first.
+   * @throws {ApiError} before the first event, and when the connection breaks; what the signal ends, ends silently
+   */
+  async *events(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    onHeaders: (headers: Headers) => void = () => undefined,
+  ): AsyncGenerator<ServerEvent | null> {
+    const response = await this.#send(method, path, body, signal);
+    onHeaders(response.headers);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const decoder = new TextDecoder();
+    const events = new SseReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        const complete = events.push(decoder.decode(value, { stream: true }));
+        // Keep-alives are told as null: they show that the node is there.
+        if (complete.length === 0) yield null;
+        else yield* complete;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error instanceof ApiError ? error : unreachable(error);
+    } finally {
+      reader.cancel().catch(() => undefined);
+    }
+  }
+
+  async #send(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+    const key = this.#components.key();
+    const headers: Record<string, string> = {
+      ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
+    let response: Response;
+    try {
+      response = await this.#components.fetch(this.#options.url + path, {
+        method,
+        headers,
+        signal,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      throw unreachable(error);
+    }
+    if (response.ok) return response;
+    throw new ApiError(await readFault(response));
+  }
+}
+
+export function isUnauthorized(error: unknown): boolean {
+  return error instanceof ApiError && error.fault.status === UNAUTHORIZED;
+}
+
+/** Any thrown value as a fault for the page. */
+export function toPageFault(error: unknown): PageFault {
+  if (error instanceof ApiError) return error.fault;
+  return {
+    code: 'unreachable',
+    message: error instanceof Error ? error.message : String(error),
+    status: null,
+  };
+}
+
+function unreachable(cause: unknown): ApiError {
+  const why = cause instanceof Error && cause.name === 'TimeoutError' ? ' in time' : '';
+  return new ApiError({ code: 'unreachable', message: `The node does not answer${why}.`, status: null });
+}
+
+async function readFault(response: Response): Promise<PageFault> {
+  const { status } = response;
+  try {
+    const { error } = (await response.json()) as { error?: { code?: unknown; message?: unknown } };
+    if (typeof error?.code === 'string' && typeof error.message === 'string') {
+      return { code: error.code, message: error.message, status };
+    }
+  } catch {
+    // No error object of a node: something between page and node has answered, and the status is all there is.
+  }
+  return { code: `http_${status}`, message: `The answer was HTTP ${status}.`, status };
+}

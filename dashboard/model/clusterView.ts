@@ -1,0 +1,253 @@
+/** What the page says about nodes, models and runners: read off the state, without a clock or a document. */
+import { formatShare, shortId } from './format.js';
+import type {
+  InstanceEntry,
+  LinkEntry,
+  MetaInstanceEntry,
+  NodeEntry,
+  PageState,
+  RunnerEntry,
+  ShardEntry,
+} from './wire.js';
+
+export type Tone = 'good' | 'busy' | 'warning' | 'bad' | 'off';
+
+export interface NodeCard {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly tone: Tone;
+  readonly isMaster: boolean;
+  /** It serves this page. */
+  readonly isSelf: boolean;
+  readonly memory: { readonly usedBytes: number; readonly totalBytes: number } | null;
+  /** Share of the processor cores that are busy, 0 to 1. */
+  readonly load: number | null;
+  readonly backends: readonly string[];
+  readonly lastSeen: string | null;
+  readonly shards: readonly ShardChip[];
+}
+
+/** A part of a model on a node. */
+export interface ShardChip {
+  readonly runnerId: string;
+  readonly modelId: string;
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly layers: string;
+  readonly memoryBytes: number;
+  readonly phase: Phase;
+}
+
+/** What a runner is doing, in words. */
+export interface Phase {
+  readonly text: string;
+  readonly tone: Tone;
+  /** 0 to 1 while something is being done whose end is known. */
+  readonly progress: number | null;
+}
+
+/** One line of the list of what should run: a wish with its instances, or a plain instance. */
+export interface ModelEntry {
+  readonly key: string;
+  readonly modelId: string;
+  readonly status: string;
+  readonly tone: Tone;
+  readonly metaInstance: MetaInstanceEntry | null;
+  readonly instances: readonly InstanceEntry[];
+}
+
+const NODE_TONES: Readonly<Record<string, Tone>> = { alive: 'good', suspect: 'warning', dead: 'bad' };
+const STATUS_TONES: Readonly<Record<string, Tone>> = {
+  ready: 'good',
+  running: 'busy',
+  starting: 'busy',
+  placing: 'busy',
+  pending: 'warning',
+  retrying: 'warning',
+  stopping: 'off',
+  stopped: 'off',
+  failing: 'bad',
+  failed: 'bad',
+};
+const PHASES: Readonly<Record<string, string>> = {
+  spawned: 'starting',
+  connecting: 'starting',
+  loading: 'loading',
+  warming_up: 'warming up',
+  ready: 'ready',
+  running: 'at work',
+  stopping: 'stopping',
+  stopped: 'stopped',
+  failed: 'failed',
+};
+
+export function toneOf(status: string): Tone {
+  return STATUS_TONES[status] ?? 'off';
+}
+
+export function nodeName(state: PageState, nodeId: string): string {
+  return state.nodes[nodeId]?.name || shortId(nodeId);
+}
+
+/** This page's node first, then those that are there, by name. */
+export function nodeCards(state: PageState): NodeCard[] {
+  const shards = shardsByNode(state);
+  return Object.values(state.nodes)
+    .map((node) => nodeCard(state, node, shards.get(node.node_id) ?? []))
+    .sort((a, b) => Number(b.isSelf) - Number(a.isSelf) || compare(a.name, b.name) || compare(a.id, b.id));
+}
+
+function nodeCard(state: PageState, node: NodeEntry, shards: readonly ShardChip[]): NodeCard {
+  const { memory, cpu } = node;
+  const isDead = node.status === 'dead';
+  return {
+    id: node.node_id,
+    name: node.name || shortId(node.node_id),
+    status: node.is_draining && !isDead ? 'stopping' : node.status,
+    tone: node.is_draining && !isDead ? 'off' : (NODE_TONES[node.status] ?? 'off'),
+    isMaster: node.node_id === state.master_node_id,
+    isSelf: node.node_id === state.node_id,
+    memory:
+      memory === undefined || isDead
+        ? null
+        : { usedBytes: memory.total_bytes - memory.available_bytes, totalBytes: memory.total_bytes },
+    load: cpu == null || isDead ? null : Math.min(1, cpu.load_average / Math.max(1, cpu.cores)),
+    backends: node.backends ?? [],
+    lastSeen: node.last_seen ?? null,
+    shards,
+  };
+}
+
+function shardsByNode(state: PageState): Map<string, ShardChip[]> {
+  const found = new Map<string, ShardChip[]>();
+  for (const instance of Object.values(state.instances)) {
+    for (const shard of instance.shards) {
+      const chips = found.get(shard.node_id) ?? [];
+      chips.push(shardChip(state, instance, shard));
+      found.set(shard.node_id, chips);
+    }
+  }
+  return found;
+}
+
+export function shardChip(state: PageState, instance: InstanceEntry, shard: ShardEntry): ShardChip {
+  return {
+    runnerId: shard.runner_id,
+    modelId: instance.model_id,
+    rank: shard.rank,
+    worldSize: shard.world_size,
+    layers: `${shard.start_layer}–${shard.end_layer - 1}`,
+    memoryBytes: shard.memory_bytes,
+    phase: phaseOf(state, shard),
+  };
+}
+
+/** A dead node takes its runners with it, whatever they said last. */
+export function phaseOf(state: PageState, shard: ShardEntry): Phase {
+  const node = state.nodes[shard.node_id];
+  if ((node?.status ?? 'dead') === 'dead') return { text: 'its node is gone', tone: 'bad', progress: null };
+  const runner = state.runners[shard.runner_id];
+  if (runner === undefined) return { text: 'starting', tone: 'busy', progress: null };
+  const text = PHASES[runner.status] ?? runner.status;
+  const tone = STATUS_TONES[runner.status] ?? 'busy';
+  if (runner.status === 'loading' && runner.progress != null && runner.progress < 1) {
+    return { text: `${text} ${formatShare(runner.progress)}`, tone, progress: runner.progress };
+  }
+  return { text, tone, progress: null };
+}
+
+/** The newest failure of a runner in words, with where and when it starts again. */
+export function failureOf(state: PageState, shard: ShardEntry): RunnerFailureView | null {
+  const runner: RunnerEntry | undefined = state.runners[shard.runner_id];
+  if (runner?.error === undefined) return null;
+  return {
+    nodeName: nodeName(state, shard.node_id),
+    isOver: runner.status !== 'failed',
+    code: runner.error.code,
+    message: runner.error.message,
+    phase: runner.error.phase === undefined ? null : (PHASES[runner.error.phase] ?? runner.error.phase),
+    restarts: runner.restarts,
+    restartAt: runner.restart_at,
+    stderrTail: runner.error.stderr_tail ?? [],
+  };
+}
+
+export interface RunnerFailureView {
+  readonly nodeName: string;
+  /** The runner is on its way back, or is back. */
+  readonly isOver: boolean;
+  readonly code: string;
+  readonly message: string;
+  readonly phase: string | null;
+  readonly restarts: number;
+  readonly restartAt: string | null;
+  readonly stderrTail: readonly string[];
+}
+
+/** Wishes with their instances, and the instances that nobody wished for; by model. */
+export function modelEntries(state: PageState): ModelEntry[] {
+  const wished = Object.values(state.meta_instances).map((wish) => ({
+    key: wish.meta_instance_id,
+    modelId: wish.model_id,
+    status: wish.status,
+    tone: toneOf(wish.status),
+    metaInstance: wish,
+    instances: Object.values(state.instances).filter(
+      (instance) => instance.meta_instance_id === wish.meta_instance_id,
+    ),
+  }));
+  const plain = Object.values(state.instances)
+    .filter(({ meta_instance_id: owner }) => owner === null || state.meta_instances[owner] === undefined)
+    .map((instance) => ({
+      key: instance.instance_id,
+      modelId: instance.model_id,
+      status: instance.status,
+      tone: toneOf(instance.status),
+      metaInstance: null,
+      instances: [instance],
+    }));
+  return [...wished, ...plain].sort((a, b) => compare(a.modelId, b.modelId) || compare(a.key, b.key));
+}
+
+/** Models that can answer, or soon will; those that are ready first. */
+export function servedModels(state: PageState): { readonly modelId: string; readonly isReady: boolean }[] {
+  const ready = new Map<string, boolean>();
+  for (const { model_id: modelId, status } of Object.values(state.instances)) {
+    ready.set(modelId, (ready.get(modelId) ?? false) || status === 'ready');
+  }
+  return [...ready]
+    .map(([modelId, isReady]) => ({ modelId, isReady }))
+    .sort((a, b) => Number(b.isReady) - Number(a.isReady) || compare(a.modelId, b.modelId));
+}
+
+/** Both directions of a link as one line of the graph, with the better-known round trip. */
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly rttUs: number | null;
+  readonly kind: string | null;
+}
+
+export function edges(state: PageState): Edge[] {
+  const found = new Map<string, Edge>();
+  for (const link of state.links) {
+    if (state.nodes[link.from] === undefined || state.nodes[link.to] === undefined) continue;
+    const [from, to] = link.from < link.to ? [link.from, link.to] : [link.to, link.from];
+    const key = JSON.stringify([from, to]);
+    found.set(key, { from, to, ...better(found.get(key), link) });
+  }
+  return [...found.values()];
+}
+
+function better(known: Edge | undefined, link: LinkEntry): Pick<Edge, 'rttUs' | 'kind'> {
+  const rtts = [known?.rttUs ?? null, link.rtt_us].filter((rtt) => rtt !== null);
+  return {
+    rttUs: rtts.length === 0 ? null : Math.min(...rtts),
+    kind: link.interface_kind ?? known?.kind ?? null,
+  };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

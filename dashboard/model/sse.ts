@@ -1,0 +1,35 @@
+/** Server-sent events out of text that arrives in any pieces. */
+
+/** The `data` of one event, and the `id` that stands with it. */
+export interface ServerEvent {
+  readonly id: string | null;
+  readonly data: string;
+}
+
+/** Text of one event that is kept while it is incomplete; a stream that sends more without an end is broken. */
+const EVENT_CHARACTERS = 64 * 1024 * 1024;
+
+export class SseReader {
+  #rest = '';
+
+  /**
+   * @returns the events that are complete now; comments and events without data are left out
+   * @throws {RangeError} when one event does not end
+   */
+  push(text: string): ServerEvent[] {
+    const blocks = (this.#rest + text).replaceAll('\r\n', '\n').split('\n\n');
+    this.#rest = blocks.pop() ?? '';
+    if (this.#rest.length > EVENT_CHARACTERS) throw new RangeError('an event of the stream does not end');
+    return blocks.flatMap((block) => readBlock(block) ?? []);
+  }
+}
+
+function readBlock(block: string): ServerEvent | null {
+  let id: string | null = null;
+  const data: string[] = [];
+  for (const line of block.split('\n')) {
+    if (line.startsWith('data:')) data.push(line.slice('data:'.length).replace(/^ /, ''));
+    else if (line.startsWith('id:')) id = line.slice('id:'.length).trim();
+  }
+  return data.length === 0 ? null : { id, data: data.join('\n') };
+}
