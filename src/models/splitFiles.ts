@@ -59,6 +59,12 @@ export function joinParts(parts: readonly GgufFile[], name: string): GgufFile {
   return { ...first, tensors, fileBytes: parts.reduce((sum, part) => sum + part.fileBytes, 0) };
 }
 
+/** The file of a model that the engine is given: its only one, or the first of all parts. */
+export function firstPart(path: string): string {
+  const split = parseSplitName(path);
+  return split === null ? path : (partPaths(split)[0] as string);
+}
+
 /**
  * The header of a whole model.
  * @param path of its only file, or of any part

@@ -1,16 +1,19 @@
 /**
- * Opens broken model files, one after the other: `KIND ARCHITECTURE COUNT`. Prints each before it is tried, and at
+ * Opens broken model files, whole and as shards, one after the other: `KIND ARCHITECTURE COUNT`. Prints each before it is tried, and at
  * the end how often each outcome was seen.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Engine } from '../../src/engine/contract.js';
 import { openLlamaModel } from '../../src/engine/llama/open.js';
+import { openLlamaShard } from '../../src/engine/llama/shard/open.js';
 import { TINY_SHAPE, type TinyModelShape, tinyModel } from '../../src/engine/selfTest/tinyModel.js';
 import { readGguf } from '../../src/models/gguf/reader.js';
 import { writeGguf } from '../../src/models/gguf/writer.js';
 import { ShoalError } from '../../src/shared/errors.js';
 
+const CAPACITY = { batchRows: 16, sequences: 2, cells: 64, threads: 1 } as const;
 const [kind = '', architecture = 'llama', count = '0'] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'shoal-malformed-'));
 const path = join(folder, 'model.gguf');
@@ -77,27 +80,42 @@ function attempt(prefix: string, bytes: Uint8Array, note: string): void {
 }
 
 function open(prefix: string, modelPath: string): void {
-  let outcome = 'ran';
-  try {
-    const { engine, tokenizer } = openLlamaModel({
-      modelPath,
-      batchRows: 16,
-      sequences: 2,
-      cells: 64,
-      threads: 1,
-    });
+  note(prefix, () => {
+    const { engine, tokenizer } = openLlamaModel({ modelPath, ...CAPACITY });
     try {
-      engine.step({
-        tokens: Int32Array.of(1, 2),
-        hidden: null,
-        positions: Int32Array.of(0, 1),
-        sequences: Int32Array.of(0, 0),
-        outputs: Uint8Array.of(0, 1),
-      });
+      compute(engine);
       tokenizer.encode([{ text: 'hi <|end|> é', control: true }], true);
     } finally {
       engine.close();
     }
+  });
+  for (const first of [0, 1]) {
+    note(`${prefix}shard `, () => {
+      const engine = openLlamaShard({ modelPath, ...CAPACITY, layers: { first, end: first + 1 } });
+      try {
+        compute(engine);
+      } finally {
+        engine.close();
+      }
+    });
+  }
+}
+
+function compute(engine: Engine): void {
+  const isFirst = engine.shape.firstLayer === 0;
+  engine.step({
+    tokens: isFirst ? Int32Array.of(1, 2) : null,
+    hidden: isFirst ? null : new Float32Array(2 * engine.shape.hiddenSize),
+    positions: Int32Array.of(0, 1),
+    sequences: Int32Array.of(0, 0),
+    outputs: Uint8Array.of(0, 1),
+  });
+}
+
+function note(prefix: string, action: () => void): void {
+  let outcome = 'ran';
+  try {
+    action();
   } catch (error) {
     outcome = error instanceof ShoalError ? error.code : `not coded: ${String(error)}`;
   }

@@ -65,13 +65,18 @@ function headProblem(file: GgufFile, architecture: string): string | null {
   const keySize = number('attention.key_length') ?? usual;
   const valueSize = number('attention.value_length') ?? usual;
   const rotarySize = number('rope.dimension_count') ?? keySize;
-  if (!Number.isInteger(keySize)) return `${heads} heads do not divide a hidden state evenly`;
   if (keySize !== valueSize || keySize !== rotarySize) {
     return `the sizes of keys (${keySize}), values (${valueSize}) and rotary positions (${rotarySize}) differ`;
   }
+  const outputsOf = (tensor: string): number | undefined =>
+    file.tensors.find(({ name }) => name === `blk.0.${tensor}.weight`)?.dims[1];
+  const queries = outputsOf('attn_q');
+  if (!Number.isInteger(keySize) || (queries !== undefined && queries !== heads * keySize)) {
+    return `${heads} heads of size ${keySize} do not fit a matrix of ${queries ?? 0} outputs`;
+  }
   if (file.metadata.get(`${architecture}.attention.head_count_kv`)?.type === 'array') return null;
   const kvHeads = number('attention.head_count_kv') ?? heads;
-  const keys = file.tensors.find((tensor) => tensor.name === 'blk.0.attn_k.weight')?.dims[1];
+  const keys = outputsOf('attn_k');
   if (keys !== undefined && keys !== kvHeads * keySize) {
     return `${kvHeads} key heads of size ${keySize} do not fit a matrix of ${keys} outputs`;
   }

@@ -12,10 +12,12 @@ import {
   type LegalCuts,
 } from '../../models/sharding/legalCuts.js';
 import type { LayerRange } from '../../models/sharding/shardModel.js';
-import { joinedHeader } from '../../models/splitFiles.js';
+import { firstPart, joinedHeader } from '../../models/splitFiles.js';
 import { ShoalError } from '../../shared/errors.js';
 import { TIMES } from '../../shared/limits.js';
 import type { Engine } from '../contract.js';
+import { native } from '../llama/binding/native.js';
+import { verifyModelFile } from '../llama/shard/verifyFile.js';
 import { openLikenessShard, openWholeLikeness } from './likenessEngines.js';
 import { pipelineTrial } from './pipelineTrial.js';
 import { tinyLikeness } from './tinyLikeness.js';
@@ -44,6 +46,7 @@ export function shardSelfTest({
     throw failed(`it took longer than ${timeoutMs} ms`);
   };
   const header = joinedHeader(modelPath);
+  verifyModelFile(native(), firstPart(modelPath), header);
   const architecture = architectureOf(header) ?? '';
   const legal = findLegalCuts(header, architecture, getNumber(header, `${architecture}.block_count`) ?? 0);
   if (!legal.canBeCut)

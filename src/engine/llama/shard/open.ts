@@ -1,5 +1,6 @@
 /** Opens a pipeline shard: a range of layers of the user's model file, which stays where it is and as it is. */
 import { type ShardModel, shardModel } from '../../../models/sharding/shardModel.js';
+import { firstPart } from '../../../models/splitFiles.js';
 import type { Engine, EngineOptions } from '../../contract.js';
 import type { Address } from '../binding/declarations.js';
 import { ROPE_TYPE } from '../binding/model.js';
@@ -30,7 +31,7 @@ export function openLlamaShard(options: ShardOptions): Engine {
   let shard: ShardModel;
   let embeddings: EmbeddingRows | null;
   try {
-    verifyModelFile(library, files.parts[0]?.path ?? options.modelPath, files.gguf);
+    verifyModelFile(library, firstPart(options.modelPath), files.gguf);
     shard = shardModel(files.gguf, options.layers);
     embeddings = embeddingRows(library, shard, files);
   } catch (error) {
