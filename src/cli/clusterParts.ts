@@ -50,7 +50,7 @@ export async function openCluster(options: UpOptions, log: Logger, closers: Clos
     incarnation: identity.incarnation,
     addresses: ownAddresses(options.peerHost, links.port),
     memoryBytes: options.worker ? (options.memory ?? readNodeMemory().totalBytes) : 0,
-    isDraining: false,
+    isDraining: false, models: [],
   };
   const folder: StoreFiles = new FolderFiles(join(home, 'control'));
   const faulty = options.failpoints ? new FailpointFiles(folder) : null;

@@ -81,6 +81,8 @@ function newInstance(nodeId: NodeId, { modelId, card, fit }: ServedModel): Insta
   return {
     instanceId: randomUUID() as InstanceId,
     metaInstanceId: null,
+    attempt: 1,
+    failure: null,
     modelId,
     sharding: 'Pipeline',
     transport: 'Ring',

@@ -10,6 +10,7 @@ import { LIMITS } from '../shared/limits.js';
 
 const id = z.string().min(1).max(LIMITS.idCharacters);
 const text = z.string().max(LIMITS.faultMessageCharacters);
+const modelId = z.string().min(1).max(LIMITS.modelIdCharacters);
 const count = z.number().int().min(0);
 /** Milliseconds since the epoch. */
 const time = z.number();
@@ -28,8 +29,89 @@ const node = z.object({
   addresses: z.array(text).max(LIMITS.addressesPerNode),
   memoryBytes: count,
   isDraining: z.boolean(),
+  models: z.array(modelId).max(LIMITS.modelsPerNode),
 });
 const nodeStatus = z.enum(['alive', 'suspect', 'dead']);
+
+const sharding = z.enum(['Pipeline', 'Tensor']);
+const transport = z.enum(['Ring', 'Mesh']);
+const failure = z.object({ at: time, nodeId: id.nullable(), message: text });
+
+const wish = z.object({
+  metaInstanceId: id,
+  modelId,
+  sharding,
+  transport,
+  minNodes: count.nullable(),
+  nodeIds: z.array(id).max(LIMITS.peers).nullable(),
+  requireRdma: z.boolean(),
+  contextTokens: count.nullable(),
+  sequences: count.nullable(),
+});
+const placementProblem = z.object({
+  at: time,
+  message: text,
+  count,
+  nodes: z.array(z.object({ nodeId: id, name: text, reason: text })).max(LIMITS.peers),
+  circumstances: text,
+});
+const metaInstance = wish.extend({
+  createdAt: time,
+  placements: count,
+  consecutiveFailures: count,
+  errors: z.array(failure).max(LIMITS.metaInstanceErrors),
+  placementProblem: placementProblem.nullable(),
+  nextAttempt: z.object({ at: time, saidAt: time }).nullable(),
+  hasFailed: z.boolean(),
+  avoidedNodes: z.array(id).max(LIMITS.peers),
+  servedSince: time.nullable(),
+});
+
+const perLayer = z.array(z.number().min(0)).max(LIMITS.modelLayers);
+/** What placement computes with. */
+const shape = z.object({
+  modelId,
+  layers: count,
+  trainedContextTokens: count.nullable(),
+  hiddenSize: count,
+  weights: z.object({
+    layerBytes: perLayer,
+    embeddingBytes: count,
+    outputBytes: count,
+    tiedHeadBytes: count,
+    commonBytes: count,
+  }),
+  cache: z.object({ cellBytes: perLayer, sequenceBytes: perLayer, cellMultiple: count }),
+  overhead: z.object({
+    fixedBytes: count,
+    activationBytes: count,
+    logitsRowBytes: count,
+    mostOutputRows: count,
+    bytesPerCell: z.number(),
+  }),
+  work: z.object({
+    layerReadBytes: perLayer,
+    layerOperations: perLayer,
+    headReadBytes: z.number(),
+    headOperations: z.number(),
+  }),
+  cuts: z.discriminatedUnion('canBeCut', [
+    z.object({
+      canBeCut: z.literal(true),
+      cuts: z.array(count).max(LIMITS.modelLayers),
+      layers: count,
+      refusedLayerCounts: z.array(count).max(LIMITS.modelLayers),
+    }),
+    z.object({ canBeCut: z.literal(false), reason: text }),
+  ]),
+  slices: z.discriminatedUnion('canBeSliced', [
+    z.object({
+      canBeSliced: z.literal(true),
+      dimensions: z.array(z.object({ name: text, size: count, unit: count })).max(LIMITS.modelLayers),
+    }),
+    z.object({ canBeSliced: z.literal(false), reason: text }),
+  ]),
+});
 
 const shard = z.object({
   rank: count,
@@ -43,10 +125,12 @@ const shard = z.object({
 const instance = z
   .object({
     instanceId: id,
-    metaInstanceId: z.null(),
-    modelId: z.string().min(1).max(LIMITS.modelIdCharacters),
-    sharding: z.literal('Pipeline'),
-    transport: z.literal('Ring'),
+    metaInstanceId: id.nullable(),
+    modelId,
+    sharding,
+    transport,
+    attempt: count,
+    failure: failure.nullable(),
     contextLength: count,
     maxSequences: count,
     cacheCells: count,
@@ -89,10 +173,30 @@ const finishedTask = z.object({ taskId: id, instanceId: id, status: finalStatus 
 const event = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('MasterElected'), nodeId: id, term: count }),
   z.object({ kind: z.literal('NodeJoined'), node }),
-  z.object({ kind: z.literal('NodeStatusChanged'), nodeId: id, status: nodeStatus }),
+  z.object({ kind: z.literal('NodeStatusChanged'), nodeId: id, status: nodeStatus, at: time }),
   z.object({ kind: z.literal('NodeForgotten'), nodeId: id }),
   z.object({ kind: z.literal('InstanceCreated'), instance }),
-  z.object({ kind: z.literal('InstanceDeleted'), instanceId: id }),
+  z.object({ kind: z.literal('InstanceDeleted'), instanceId: id, avoid: id.optional() }),
+  z.object({
+    kind: z.literal('InstanceFailed'),
+    instanceId: id,
+    attempt: count,
+    failure,
+    nextAttemptAt: time.nullable(),
+  }),
+  z.object({ kind: z.literal('InstanceRetrying'), instanceId: id, attempt: count }),
+  z.object({ kind: z.literal('MetaInstanceCreated'), metaInstance: wish, shape, createdAt: time }),
+  z.object({ kind: z.literal('MetaInstanceDeleted'), metaInstanceId: id }),
+  z.object({ kind: z.literal('MetaInstanceRetried'), metaInstanceId: id }),
+  z.object({
+    kind: z.literal('PlacementRefused'),
+    metaInstanceId: id,
+    problem: placementProblem,
+    nextAttemptAt: time,
+  }),
+  z.object({ kind: z.literal('MetaInstanceFailed'), metaInstanceId: id }),
+  z.object({ kind: z.literal('MetaInstanceServed'), metaInstanceId: id, since: time.nullable() }),
+  z.object({ kind: z.literal('MetaInstanceRecovered'), metaInstanceId: id }),
   z.object({ kind: z.literal('RunnerStatusChanged'), runner }),
   z.object({ kind: z.literal('TaskAssigned'), task }),
   finishedTask.extend({ kind: z.literal('TaskFinished') }),
@@ -103,18 +207,23 @@ const snapshot = z.object({
   position,
   term: count,
   masterNodeId: id.nullable(),
-  nodes: z.array(node.extend({ status: nodeStatus })),
+  nodes: z.array(node.extend({ status: nodeStatus, statusSince: time })),
   instances: z.array(instance),
   runners: z.array(runner.extend({ instanceId: id, nodeId: id, rank: count })),
   tasks: z.array(task),
   finishedTasks: z.array(task).max(LIMITS.finishedTasks),
   deletedInstances: z.array(id).max(LIMITS.deletedInstances),
+  metaInstances: z.array(metaInstance),
+  deletedMetaInstances: z.array(id).max(LIMITS.deletedMetaInstances),
+  modelShapes: z.array(shape),
 });
 
 const facts = z.object({
   node: node.nullable(),
   instances: z.array(instance),
   deletedInstances: z.array(id).max(LIMITS.deletedInstances),
+  metaInstances: z.array(z.object({ metaInstance: wish, shape, createdAt: time })),
+  deletedMetaInstances: z.array(id).max(LIMITS.deletedMetaInstances),
   runners: z.array(runner),
   openTasks: z.array(task),
   finishedTasks: z.array(finishedTask),
@@ -133,6 +242,9 @@ const command = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('CreateInstance'), instance }),
   z.object({ kind: z.literal('DeleteInstance'), instanceId: id }),
   z.object({ kind: z.literal('ForgetNode'), nodeId: id }),
+  z.object({ kind: z.literal('CreateMetaInstance'), metaInstance: wish, shape }),
+  z.object({ kind: z.literal('DeleteMetaInstance'), metaInstanceId: id }),
+  z.object({ kind: z.literal('RetryMetaInstance'), metaInstanceId: id }),
 ]);
 const answer = z.union([
   z.object({

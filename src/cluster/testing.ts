@@ -31,6 +31,7 @@ export async function startTestNode(
     addresses: [],
     memoryBytes: 0,
     isDraining: false,
+    models: [],
   };
   const cluster = await ClusterNode.open({ links, store }, node);
   cluster.start();

@@ -26,6 +26,7 @@ const statusChanged = (nodeId: NodeId, status: NodeStatus): ControlEvent => ({
   kind: 'NodeStatusChanged',
   nodeId,
   status,
+  at: 0,
 });
 const reported = (incarnation: number, sequence: number, status: 'loading' | 'ready'): ControlEvent => ({
   kind: 'RunnerStatusChanged',

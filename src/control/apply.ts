@@ -2,19 +2,18 @@
  * The reducer: `(state, event) → state`. Total and pure. An event about something that is no longer there, or that
  * is older than what is known, changes nothing but the index, so that late and repeated reports are harmless.
  */
-import type { InstanceId, NodeId } from '../shared/ids.js';
-import { LIMITS } from '../shared/limits.js';
+import type { NodeId } from '../shared/ids.js';
+import { instanceCreated, instanceDeleted, instanceFailed, instanceRetrying } from './applyInstance.js';
+import {
+  changeMetaInstance,
+  metaInstanceCreated,
+  metaInstanceDeleted,
+  UNTRIED,
+} from './applyMetaInstance.js';
 import { endTasks, taskAssigned, taskFinished } from './applyTask.js';
 import type { ControlEvent } from './events.js';
-import { withEntry, withNewest, without } from './maps.js';
-import type {
-  ClusterState,
-  InstanceRecord,
-  NodeFact,
-  NodeStatus,
-  RunnerFact,
-  RunnerRecord,
-} from './state.js';
+import { withEntry, without } from './maps.js';
+import type { ClusterState, NodeFact, NodeStatus, RunnerFact, RunnerRecord } from './state.js';
 
 export function apply(state: ClusterState, event: ControlEvent): ClusterState {
   return { ...state, ...change(state, event), index: state.index + 1 };
@@ -27,13 +26,38 @@ function change(state: ClusterState, event: ControlEvent): Partial<ClusterState>
     case 'NodeJoined':
       return nodeJoined(state, event.node);
     case 'NodeStatusChanged':
-      return nodeStatusChanged(state, event.nodeId, event.status);
+      return nodeStatusChanged(state, event.nodeId, event.status, event.at);
     case 'NodeForgotten':
       return nodeForgotten(state, event.nodeId);
     case 'InstanceCreated':
       return instanceCreated(state, event.instance);
     case 'InstanceDeleted':
-      return instanceDeleted(state, event.instanceId);
+      return instanceDeleted(state, event.instanceId, event.avoid);
+    case 'InstanceFailed':
+      return instanceFailed(state, event);
+    case 'InstanceRetrying':
+      return instanceRetrying(state, event);
+    case 'MetaInstanceCreated':
+      return metaInstanceCreated(state, event);
+    case 'MetaInstanceDeleted':
+      return metaInstanceDeleted(state, event.metaInstanceId);
+    case 'MetaInstanceRetried':
+      return changeMetaInstance(state, event.metaInstanceId, () => UNTRIED);
+    case 'PlacementRefused':
+      return changeMetaInstance(state, event.metaInstanceId, () => ({
+        placementProblem: event.problem,
+        nextAttempt: { at: event.nextAttemptAt, saidAt: event.problem.at },
+      }));
+    case 'MetaInstanceFailed':
+      return changeMetaInstance(state, event.metaInstanceId, () => ({ hasFailed: true, nextAttempt: null }));
+    case 'MetaInstanceServed':
+      return changeMetaInstance(state, event.metaInstanceId, () => ({ servedSince: event.since }));
+    case 'MetaInstanceRecovered':
+      return changeMetaInstance(state, event.metaInstanceId, () => ({
+        consecutiveFailures: 0,
+        errors: [],
+        avoidedNodes: [],
+      }));
     case 'RunnerStatusChanged':
       return runnerStatusChanged(state, event.runner);
     case 'TaskAssigned':
@@ -47,7 +71,13 @@ function change(state: ClusterState, event: ControlEvent): Partial<ClusterState>
 function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> {
   const known = state.nodes.get(node.nodeId);
   if (known !== undefined && known.incarnation > node.incarnation) return {};
-  const joined = { nodes: withEntry(state.nodes, node.nodeId, { ...node, status: 'alive' as const }) };
+  const joined = {
+    nodes: withEntry(state.nodes, node.nodeId, {
+      ...node,
+      status: 'alive' as const,
+      statusSince: known?.statusSince ?? 0,
+    }),
+  };
   if (known === undefined || known.incarnation === node.incarnation) return joined;
   const runners = new Map(state.runners);
   for (const runner of state.runners.values()) {
@@ -67,10 +97,15 @@ function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> 
   };
 }
 
-function nodeStatusChanged(state: ClusterState, nodeId: NodeId, status: NodeStatus): Partial<ClusterState> {
+function nodeStatusChanged(
+  state: ClusterState,
+  nodeId: NodeId,
+  status: NodeStatus,
+  statusSince: number,
+): Partial<ClusterState> {
   const node = state.nodes.get(nodeId);
   if (node === undefined || node.status === status) return {};
-  const nodes = withEntry(state.nodes, nodeId, { ...node, status });
+  const nodes = withEntry(state.nodes, nodeId, { ...node, status, statusSince });
   if (status !== 'dead') return { nodes };
   return { nodes, ...endTasks(state, (task) => task.apiNodeId === nodeId, 'failed') };
 }
@@ -83,41 +118,6 @@ function nodeForgotten(state: ClusterState, nodeId: NodeId): Partial<ClusterStat
     left = { ...left, ...instanceDeleted(left, instance.instanceId) };
   }
   return left;
-}
-
-function instanceCreated(state: ClusterState, instance: InstanceRecord): Partial<ClusterState> {
-  const { instanceId } = instance;
-  if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) return {};
-  const runners = new Map(state.runners);
-  for (const shard of instance.shards) {
-    runners.set(shard.runnerId, {
-      runnerId: shard.runnerId,
-      instanceId,
-      nodeId: shard.nodeId,
-      rank: shard.rank,
-      incarnation: 0,
-      sequence: 0,
-      pid: null,
-      status: 'spawned',
-      restarts: 0,
-      restartAt: null,
-      error: null,
-    });
-  }
-  return { instances: withEntry(state.instances, instanceId, instance), runners };
-}
-
-/** Remembered also when the instance is not there: a node that was away may still bring it. */
-function instanceDeleted(state: ClusterState, instanceId: InstanceId): Partial<ClusterState> {
-  if (state.deletedInstances.includes(instanceId)) return {};
-  const deletedInstances = withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances);
-  if (!state.instances.has(instanceId)) return { deletedInstances };
-  return {
-    instances: without(state.instances, instanceId),
-    runners: new Map([...state.runners].filter(([, runner]) => runner.instanceId !== instanceId)),
-    deletedInstances,
-    ...endTasks(state, (task) => task.instanceId === instanceId, 'cancelled'),
-  };
 }
 
 function runnerStatusChanged(state: ClusterState, fact: RunnerFact): Partial<ClusterState> {

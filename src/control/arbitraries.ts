@@ -44,6 +44,7 @@ export const anyEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     kind: fc.constant('NodeStatusChanged' as const),
     nodeId: anyNodeId,
     status: fc.constantFrom('alive', 'suspect', 'dead'),
+    at: fc.nat(100),
   }),
   fc.record({ kind: fc.constant('NodeForgotten' as const), nodeId: anyNodeId }),
   anyInstance.map((id) => instanceCreated(id, PLACES.get(id))),

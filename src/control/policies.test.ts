@@ -17,7 +17,12 @@ import {
   taskFinished,
 } from './testing.js';
 import { viewEvent, viewState } from './view.js';
-import { planWorker } from './workerPlan.js';
+import { planWorker, type WorkerHas } from './workerPlan.js';
+
+const has = (...runners: string[]): WorkerHas => ({
+  supervised: new Set(runners as RunnerId[]),
+  leaving: new Set(),
+});
 
 test('R48: restarts come after 2, 4, 8 … at most 60 s, and end after 10', () => {
   let history = { restarts: 0 };
@@ -57,12 +62,12 @@ test('R49: every status of a runner can fail or has ended, and ends are left onl
 
 test('the worker plan starts what is missing, stops what is not wanted, and is then content', () => {
   const state = stateAfter(instanceCreated('a'), instanceCreated('b'), instanceCreated('c', [OTHER_NODE]));
-  const actions = planWorker(state, NODE, new Set(['b-0', 'old-0'] as RunnerId[]));
+  const actions = planWorker(state, NODE, has('b-0', 'old-0'));
   const summary = actions.map((action) =>
     action.kind === 'StartRunner' ? `start ${action.shard.runnerId}` : `stop ${action.runnerId}`,
   );
   assert.deepEqual(summary, ['start a-0', 'stop old-0']);
-  assert.deepEqual(planWorker(state, NODE, new Set(['a-0', 'b-0'] as RunnerId[])), []);
+  assert.deepEqual(planWorker(state, NODE, has('a-0', 'b-0')), []);
 });
 
 test('R72: the state is shown in the words of the contract', () => {

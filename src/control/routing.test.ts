@@ -25,6 +25,7 @@ const becomes = (nodeId: NodeId, status: NodeStatus): ControlEvent => ({
   kind: 'NodeStatusChanged',
   nodeId,
   status,
+  at: 0,
 });
 
 function choose(state: ClusterState, unreachable: readonly NodeId[] = [], now = 0) {

@@ -1,6 +1,15 @@
 /** The replicated state: what has been decided, and the facts that decisions rest on. Changed by `apply` alone. */
 import type { Fault } from '../shared/errors.js';
-import type { CommandId, InstanceId, ModelId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import type {
+  CommandId,
+  InstanceId,
+  MetaInstanceId,
+  ModelId,
+  NodeId,
+  RunnerId,
+  TaskId,
+} from '../shared/ids.js';
+import type { ModelShape, Sharding, Transport } from './placement/types.js';
 import type { RunnerStatus } from './runnerLife.js';
 
 export type NodeStatus = 'alive' | 'suspect' | 'dead';
@@ -17,11 +26,15 @@ export interface NodeFact {
   readonly memoryBytes: number;
   /** It is about to stop: what runs there may end, and nothing new goes there. */
   readonly isDraining: boolean;
+  /** Models whose files it holds. */
+  readonly models: readonly ModelId[];
 }
 
 export interface NodeRecord extends NodeFact {
   /** As the master judges it. */
   readonly status: NodeStatus;
+  /** When the status was judged so, in ms since the epoch. */
+  readonly statusSince: number;
 }
 
 export interface ShardRecord {
@@ -34,12 +47,25 @@ export interface ShardRecord {
   readonly memoryBytes: number;
 }
 
+/** That an instance failed, once for each attempt. */
+export interface InstanceFailure {
+  readonly at: number;
+  /** The node at fault; null when none is. */
+  readonly nodeId: NodeId | null;
+  readonly message: string;
+}
+
 export interface InstanceRecord {
   readonly instanceId: InstanceId;
-  readonly metaInstanceId: null;
+  /** Null for an instance that nobody declared: it is not made again. */
+  readonly metaInstanceId: MetaInstanceId | null;
   readonly modelId: ModelId;
-  readonly sharding: 'Pipeline';
-  readonly transport: 'Ring';
+  readonly sharding: Sharding;
+  readonly transport: Transport;
+  /** Counts from 1: how often its runners were started anew. */
+  readonly attempt: number;
+  /** Why this attempt failed; null while it has not. Only an instance of a MetaInstance is judged so. */
+  readonly failure: InstanceFailure | null;
   /** Context of one sequence in tokens, and sequences side by side, as they were placed. */
   readonly contextLength: number;
   readonly maxSequences: number;
@@ -93,6 +119,48 @@ export interface TaskRecord {
   readonly createdAt: number;
 }
 
+export interface MetaInstanceWish {
+  readonly metaInstanceId: MetaInstanceId;
+  readonly modelId: ModelId;
+  readonly sharding: Sharding;
+  readonly transport: Transport;
+  readonly minNodes: number | null;
+  readonly nodeIds: readonly NodeId[] | null;
+  readonly requireRdma: boolean;
+  readonly contextTokens: number | null;
+  readonly sequences: number | null;
+}
+
+export interface PlacementProblem {
+  readonly at: number;
+  readonly message: string;
+  /** Refusals in a row. */
+  readonly count: number;
+  readonly nodes: readonly { readonly nodeId: NodeId; readonly name: string; readonly reason: string }[];
+  /** What the refusal rests on: when it changes, another try is worthwhile at once. */
+  readonly circumstances: string;
+}
+
+/** What a user wants to run. Only the user takes it back. */
+export interface MetaInstanceRecord extends MetaInstanceWish {
+  readonly createdAt: number;
+  /** Instances that were made for it: numbers the next one. */
+  readonly placements: number;
+  /** Failures since it last served for a healthy period. */
+  readonly consecutiveFailures: number;
+  /** The newest failures, oldest first. */
+  readonly errors: readonly InstanceFailure[];
+  readonly placementProblem: PlacementProblem | null;
+  /** When the next attempt is due, and when that was said, both in ms since the epoch. */
+  readonly nextAttempt: { readonly at: number; readonly saidAt: number } | null;
+  /** It is not tried any more until the user acts. */
+  readonly hasFailed: boolean;
+  /** Nodes at which its instances failed for good. */
+  readonly avoidedNodes: readonly NodeId[];
+  /** Since when its instance is ready; null while it is not. */
+  readonly servedSince: number | null;
+}
+
 export interface ClusterState {
   /** Number of events applied. */
   readonly index: number;
@@ -107,6 +175,11 @@ export interface ClusterState {
   readonly finishedTasks: readonly TaskRecord[];
   /** The newest instances that were deleted, oldest first: a late word about one does not bring it back. */
   readonly deletedInstances: readonly InstanceId[];
+  readonly metaInstances: ReadonlyMap<MetaInstanceId, MetaInstanceRecord>;
+  /** The newest MetaInstances that users took back, oldest first. */
+  readonly deletedMetaInstances: readonly MetaInstanceId[];
+  /** What placement has to know of the models that are wished for. */
+  readonly modelShapes: ReadonlyMap<ModelId, ModelShape>;
 }
 
 export const EMPTY_STATE: ClusterState = {
@@ -119,4 +192,7 @@ export const EMPTY_STATE: ClusterState = {
   tasks: new Map(),
   finishedTasks: [],
   deletedInstances: [],
+  metaInstances: new Map(),
+  deletedMetaInstances: [],
+  modelShapes: new Map(),
 };

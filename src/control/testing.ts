@@ -25,6 +25,7 @@ export function nodeFact(nodeId: NodeId = NODE, incarnation = 1): NodeFact {
     addresses: ['127.0.0.1:52416'],
     memoryBytes: 1_000_000_000,
     isDraining: false,
+    models: [TEST_MODEL],
   };
 }
 
@@ -33,6 +34,8 @@ export function instanceRecord(id: string, nodeIds: readonly NodeId[] = [NODE]):
   return {
     instanceId: id as InstanceId,
     metaInstanceId: null,
+    attempt: 1,
+    failure: null,
     modelId: MODEL,
     sharding: 'Pipeline',
     transport: 'Ring',

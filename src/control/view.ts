@@ -1,10 +1,14 @@
 /** The state as the API shows it: contract.md's JSON, in snake_case. */
 import type { NodeId, RunnerId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
 import type { ControlEvent } from './events.js';
 import { instanceStatus, runningTasks, tasksIn } from './instances.js';
+import { metaInstanceStatus, wishOf } from './metaInstanceView.js';
 import type {
   ClusterState,
+  InstanceFailure,
   InstanceRecord,
+  MetaInstanceRecord,
   NodeRecord,
   RunnerFact,
   RunnerRecord,
@@ -33,11 +37,13 @@ export function viewState(
   telemetry: Telemetry,
   nodeId: NodeId,
 ): Record<string, unknown> {
-  const nodeView = (node: NodeRecord) => ({ ...telemetry.nodes.get(node.nodeId), ...node });
-  const instanceView = (instance: InstanceRecord) => ({
+  const nodeView = ({ statusSince, ...node }: NodeRecord) => ({
+    ...telemetry.nodes.get(node.nodeId),
+    ...node,
+  });
+  const instanceView = ({ failure, ...instance }: InstanceRecord) => ({
     ...instance,
-    attempt: 1,
-    status: instanceStatus(state, instance),
+    status: instanceStatus(state, { ...instance, failure }),
   });
   const runnerView = (runner: RunnerRecord) => {
     const isRunning = runner.status === 'ready' && runningTasks(state, runner.instanceId) > 0;
@@ -54,9 +60,32 @@ export function viewState(
     links: telemetry.links,
     instances: mapValues(state.instances, instanceView),
     runners: mapValues(state.runners, runnerView),
-    metaInstances: new Map(),
+    metaInstances: mapValues(state.metaInstances, (record) => viewMetaInstance(state, record)),
+    modelCards: [...state.modelShapes.keys()],
     tasks: new Map(tasks.map((task) => [task.taskId, viewTask(task)])),
   }) as Record<string, unknown>;
+}
+
+function viewMetaInstance(state: ClusterState, record: MetaInstanceRecord) {
+  const { createdAt, placementProblem: problem, nextAttempt, errors, consecutiveFailures } = record;
+  return {
+    ...wishOf(record),
+    status: metaInstanceStatus(state, record),
+    consecutiveFailures,
+    maxRetries: LIMITS.instanceRetries,
+    errors: errors.map(viewFailure),
+    placementError: problem && { at: isoTime(problem.at), message: problem.message, nodes: problem.nodes },
+    nextAttemptAt: nextAttempt && isoTime(nextAttempt.at),
+    createdAt: isoTime(createdAt),
+  };
+}
+
+function viewFailure({ at, nodeId, message }: InstanceFailure) {
+  return { at: isoTime(at), ...(nodeId === null ? {} : { nodeId }), message };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 /** With `incarnation` and `sequence`, readers of events can tell a late report from a newer one, as the reducer does. */
@@ -79,6 +108,32 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       return toWire({ ...event, runner: viewRunner(event.runner) }) as Record<string, unknown>;
     case 'TaskAssigned':
       return toWire({ ...event, task: viewTask(event.task) }) as Record<string, unknown>;
+    case 'InstanceFailed':
+      return toWire({
+        ...event,
+        failure: viewFailure(event.failure),
+        nextAttemptAt: event.nextAttemptAt && isoTime(event.nextAttemptAt),
+      }) as Record<string, unknown>;
+    case 'MetaInstanceCreated':
+      return toWire({
+        kind: event.kind,
+        metaInstance: event.metaInstance,
+        createdAt: isoTime(event.createdAt),
+      }) as Record<string, unknown>;
+    case 'PlacementRefused': {
+      const { kind, metaInstanceId, problem, nextAttemptAt } = event;
+      const { message, nodes } = problem;
+      return toWire({
+        kind,
+        metaInstanceId,
+        placementError: { at: isoTime(problem.at), message, nodes },
+        nextAttemptAt: isoTime(nextAttemptAt),
+      }) as Record<string, unknown>;
+    }
+    case 'MetaInstanceServed':
+      return toWire({ ...event, since: event.since && isoTime(event.since) }) as Record<string, unknown>;
+    case 'NodeStatusChanged':
+      return toWire({ ...event, at: isoTime(event.at) }) as Record<string, unknown>;
     default:
       return toWire(event) as Record<string, unknown>;
   }

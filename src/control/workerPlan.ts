@@ -2,30 +2,45 @@
  * What a worker should do now: compares the runners that the state gives to its node with those that it has. Level,
  * not edge: a lost or repeated message changes nothing, since the next look finds the same difference.
  */
-import type { NodeId, RunnerId } from '../shared/ids.js';
+import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import { runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
 
 export type WorkerAction =
   | { readonly kind: 'StartRunner'; readonly instance: InstanceRecord; readonly shard: ShardRecord }
   | { readonly kind: 'StopRunner'; readonly runnerId: RunnerId };
 
+/** What a worker has: runners under supervision, and instances of which a runner is still on its way out. */
+export interface WorkerHas {
+  readonly supervised: ReadonlySet<RunnerId>;
+  readonly leaving: ReadonlySet<InstanceId>;
+}
+
 /** All actions that can start now, in no order of importance; they may run side by side. */
 export function planWorker(
   state: ClusterState,
   nodeId: NodeId,
-  supervised: ReadonlySet<RunnerId>,
+  { supervised, leaving }: WorkerHas,
 ): WorkerAction[] {
   const actions: WorkerAction[] = [];
   const wanted = new Set<RunnerId>();
   for (const instance of state.instances.values()) {
+    // A half instance is of no use: what is left of it ends, and starts again with its siblings (R7, R32).
+    if (instance.metaInstanceId !== null && isBroken(state, instance)) continue;
     for (const shard of instance.shards) {
       if (shard.nodeId !== nodeId) continue;
       wanted.add(shard.runnerId);
-      if (!supervised.has(shard.runnerId)) actions.push({ kind: 'StartRunner', instance, shard });
+      // The runner of the attempt before has the memory until it has ended.
+      if (supervised.has(shard.runnerId) || leaving.has(instance.instanceId)) continue;
+      actions.push({ kind: 'StartRunner', instance, shard });
     }
   }
   for (const runnerId of supervised) {
     if (!wanted.has(runnerId)) actions.push({ kind: 'StopRunner', runnerId });
   }
   return actions;
+}
+
+function isBroken(state: ClusterState, instance: InstanceRecord): boolean {
+  return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
 }

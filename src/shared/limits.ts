@@ -37,6 +37,18 @@ export const LIMITS = {
   finishedTasks: 200,
   /** Deleted instances that the state remembers, so that a late word about one does not bring it back. */
   deletedInstances: 1_000,
+  /** The same for MetaInstances, and the newest errors that each of them keeps. */
+  deletedMetaInstances: 1_000,
+  metaInstanceErrors: 20,
+  /** Times that a failed instance of a MetaInstance is started anew where it is, before it goes elsewhere. */
+  instanceRetries: 3,
+  /** Models whose files one node holds, and layers of one model, in a message between nodes. */
+  modelsPerNode: 1_024,
+  modelLayers: 1_024,
+  /** Characters of a node's id in an id that it gives out. */
+  shortIdCharacters: 8,
+  /** Decisions of one look at what should run; the next look goes on. */
+  reconcilePasses: 64,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
   /** An identifier of a node, instance, runner or task in a message between nodes. */
@@ -225,6 +237,15 @@ export const TIMES = {
   /** A node tells the others its newest measured values this often when they changed, and at least that often. */
   registerMs: 1_000,
   registerRepeatMs: 5_000,
+  /** Between two looks at what should run and what runs. */
+  reconcileMs: 1_000,
+  /** A node that is gone for this long is not waited for any more where its instances fit elsewhere. */
+  nodeLossGraceMs: 10_000,
+  /** An instance that served for this long is healthy: failures before are forgiven. */
+  healthyMs: 300_000,
+  /** Between two attempts: this, doubled each time, at most that. */
+  attemptBaseMs: 2_000,
+  attemptMaxMs: 60_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */

@@ -37,6 +37,8 @@ export interface SupervisorComponents {
   readonly onEnded: (pid: number) => void;
   /** Uniform in [0, 1), for the jitter of restarts. */
   readonly random: () => number;
+  /** Else a failed runner stays failed: somebody else decides about its instance. */
+  readonly restartsItself: boolean;
 }
 
 export class Supervisor {
@@ -142,13 +144,18 @@ export class Supervisor {
     }
     this.#lastFailure = failure;
     this.#components.onFailure(failure);
+    const restartAt = this.#components.restartsItself ? this.#planRestart(ranReadyMs) : null;
+    this.#publish('failed', restartAt);
+    this.#failWaiting({ code: 'runner_failed', message: failure.message });
+  }
+
+  /** When it is started again, in ms since the epoch; null when it is not. */
+  #planRestart(ranReadyMs: number): number | null {
     const decision = decideRestart(this.#history, ranReadyMs, this.#components.random());
     this.#history = decision.history;
-    if (decision.kind === 'restart') {
-      this.#restartTimer = setTimeout(() => this.start(), decision.delayMs);
-    }
-    this.#publish('failed', decision.kind === 'restart' ? Date.now() + decision.delayMs : null);
-    this.#failWaiting({ code: 'runner_failed', message: failure.message });
+    if (decision.kind === 'give_up') return null;
+    this.#restartTimer = setTimeout(() => this.start(), decision.delayMs);
+    return Date.now() + decision.delayMs;
   }
 
   #failWaiting(fault: Fault): void {

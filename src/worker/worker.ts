@@ -8,7 +8,7 @@ import { type Fault, toFault } from '../shared/errors.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
-import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
+import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import type { Leftovers } from './leftovers.js';
@@ -47,6 +47,9 @@ export class Worker {
   /** Runners whose model is being looked up, or was not found. */
   readonly #finding = new Set<RunnerId>();
   readonly #stopping = new Set<Promise<void>>();
+  /** Instances of the runners that are on their way out. */
+  readonly #leaving = new Map<RunnerId, InstanceId>();
+  readonly #instanceOf = new Map<RunnerId, InstanceId>();
   #stopListening: (() => void) | null = null;
   #isEnded = false;
 
@@ -59,7 +62,8 @@ export class Worker {
   start(): void {
     this.#stopListening = this.#components.cluster.listen({
       applied: ({ event }) => {
-        if (CHANGES_PLAN.has(event.kind)) this.#reconcile();
+        const isFailure = event.kind === 'RunnerStatusChanged' && event.runner.status === 'failed';
+        if (isFailure || CHANGES_PLAN.has(event.kind)) this.#reconcile();
       },
       replaced: () => this.#reconcile(),
       roleChanged: () => this.#reconcile(),
@@ -99,7 +103,8 @@ export class Worker {
     const { state, isUpToDate } = this.#components.cluster;
     if (!isUpToDate || this.#isEnded) return;
     const supervised = new Set([...this.#supervisors.keys(), ...this.#finding]);
-    for (const action of planWorker(state, this.#options.nodeId, supervised)) {
+    const has = { supervised, leaving: new Set(this.#leaving.values()) };
+    for (const action of planWorker(state, this.#options.nodeId, has)) {
       if (action.kind === 'StartRunner') void this.#findModel(action.instance, action.shard);
       else this.#stopRunner(action.runnerId);
     }
@@ -131,10 +136,13 @@ export class Worker {
         onStarted: (pid) => void leftovers.add(pid),
         onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
+        // What a user declared is started anew by the master, all its runners together.
+        restartsItself: instance.metaInstanceId === null,
       },
       this.#settings(instance, runnerId, model),
     );
     this.#supervisors.set(runnerId, supervisor);
+    this.#instanceOf.set(runnerId, instance.instanceId);
     supervisor.start();
   }
 
@@ -142,8 +150,13 @@ export class Worker {
     this.#finding.delete(runnerId);
     const supervisor = this.#supervisors.get(runnerId);
     this.#supervisors.delete(runnerId);
+    const instanceId = this.#instanceOf.get(runnerId);
+    if (instanceId !== undefined) this.#leaving.set(runnerId, instanceId);
+    this.#instanceOf.delete(runnerId);
     const stopped = (supervisor?.stop() ?? Promise.resolve()).then(() => {
       this.#components.cluster.runnerGone(runnerId);
+      this.#leaving.delete(runnerId);
+      this.#reconcile();
     });
     this.#stopping.add(stopped);
     void stopped.then(() => this.#stopping.delete(stopped));
@@ -168,6 +181,9 @@ const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
   'MasterElected',
   'InstanceCreated',
   'InstanceDeleted',
+  'InstanceFailed',
+  'InstanceRetrying',
+  'MetaInstanceDeleted',
   'NodeForgotten',
 ]);
 

@@ -55,7 +55,7 @@ export class Machine {
       incarnation: this.disk.incarnation,
       addresses: [`${this.id}:52416`],
       memoryBytes: NODE_MEMORY_BYTES,
-      isDraining: false,
+      isDraining: false, models: [],
     };
     this.process = new Process(this, node, this.disk.load());
     this.process.start();

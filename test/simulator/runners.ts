@@ -44,7 +44,10 @@ export class FakeWorker {
   reconcile(): void {
     const { core, machine } = this.#process;
     if (!core.isUpToDate || !this.#process.isAlive) return;
-    for (const action of planWorker(core.state, machine.id, new Set(this.#runners.keys()))) {
+    for (const action of planWorker(core.state, machine.id, {
+      supervised: new Set(this.#runners.keys()),
+      leaving: new Set(),
+    })) {
       if (action.kind === 'StartRunner') this.#start(action.shard.runnerId);
       else this.#stop(action.runnerId);
     }

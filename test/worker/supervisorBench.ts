@@ -29,6 +29,7 @@ export class SupervisorBench {
         onStarted: () => undefined,
         onEnded: () => undefined,
         random: () => 0.999,
+        restartsItself: true,
       },
       {
         runnerId: 'runner' as RunnerId,

@@ -34,7 +34,7 @@ const remove = (id: string): ClusterCommand => ({ kind: 'DeleteInstance', instan
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
-  const decision = decide(state, command, now);
+  const decision = decide(state, command, { now, links: [] });
   const after = 'fault' in decision ? state : decision.events.reduce(apply, state);
   return { decision, after };
 }
@@ -99,7 +99,7 @@ test('R14: an assignment counts at once and once, and no longer than its request
     taskFinished('t', 'a'),
     { kind: 'TaskFinished', taskId: 't' as TaskId, instanceId: 'a' as InstanceId, status: 'cancelled' },
     instanceDeleted('a'),
-    { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead' },
+    { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead', at: 0 },
     nodeJoined(NODE, 2),
   ];
   for (const end of ends) assert.equal(apply(after, end).tasks.size, 0);
@@ -138,7 +138,7 @@ test('what was deleted is deleted again, is not created again, and what never wa
 });
 
 test('only a dead node is forgotten', () => {
-  const dead = stateAfter({ kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead' });
+  const dead = stateAfter({ kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead', at: 0 });
   assert.equal(faultOf(stateAfter(), forget(NODE)), 'invalid_request');
   assert.equal(carryOut(dead, forget(NODE)).after.nodes.size, 0);
   assert.equal(faultOf(stateAfter(), forget(OTHER_NODE)), null);

@@ -4,11 +4,22 @@
  * command: it finds its work done and gets the same answer.
  */
 import type { Fault } from '../../shared/errors.js';
-import type { CommandId, InstanceId, ModelId, NodeId, RunnerId, TaskId } from '../../shared/ids.js';
+import type {
+  CommandId,
+  InstanceId,
+  MetaInstanceId,
+  ModelId,
+  NodeId,
+  RunnerId,
+  TaskId,
+} from '../../shared/ids.js';
 import type { ControlEvent } from '../events.js';
 import { findTask } from '../instances.js';
+import { placementFault } from '../placement/explainRefusal.js';
+import type { LinkFacts, ModelShape } from '../placement/types.js';
+import { placeWish } from '../reconcile/placing.js';
 import { chooseInstance, firstShard } from '../routing.js';
-import type { ClusterState, InstanceRecord } from '../state.js';
+import type { ClusterState, InstanceRecord, MetaInstanceWish } from '../state.js';
 
 export interface AssignTask {
   readonly kind: 'AssignTask';
@@ -25,7 +36,21 @@ export type ClusterCommand =
   | AssignTask
   | { readonly kind: 'CreateInstance'; readonly instance: InstanceRecord }
   | { readonly kind: 'DeleteInstance'; readonly instanceId: InstanceId }
-  | { readonly kind: 'ForgetNode'; readonly nodeId: NodeId };
+  | { readonly kind: 'ForgetNode'; readonly nodeId: NodeId }
+  | {
+      readonly kind: 'CreateMetaInstance';
+      readonly metaInstance: MetaInstanceWish;
+      readonly shape: ModelShape;
+    }
+  | { readonly kind: 'DeleteMetaInstance'; readonly metaInstanceId: MetaInstanceId }
+  | { readonly kind: 'RetryMetaInstance'; readonly metaInstanceId: MetaInstanceId };
+
+/** What decisions rest on beside the state. */
+export interface Circumstances {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly links: readonly LinkFacts[];
+}
 
 /** Where a task runs: the stream goes to this runner on this node. */
 export interface Assignment {
@@ -49,18 +74,56 @@ export function isDurable(command: ClusterCommand): boolean {
   return command.kind !== 'AssignTask';
 }
 
-/** @param now milliseconds since the epoch */
-export function decide(state: ClusterState, command: ClusterCommand, now: number): Decision {
+export function decide(state: ClusterState, command: ClusterCommand, given: Circumstances): Decision {
   switch (command.kind) {
     case 'AssignTask':
-      return assignTask(state, command, now);
+      return assignTask(state, command, given.now);
     case 'CreateInstance':
       return createInstance(state, command.instance);
     case 'DeleteInstance':
       return deleteInstance(state, command.instanceId);
     case 'ForgetNode':
       return forgetNode(state, command.nodeId);
+    case 'CreateMetaInstance':
+      return createMetaInstance(state, command, given);
+    case 'DeleteMetaInstance':
+      return deleteMetaInstance(state, command.metaInstanceId);
+    case 'RetryMetaInstance':
+      return retryMetaInstance(state, command.metaInstanceId);
   }
+}
+
+/** What can never fit is refused with the reasons; what may fit later is taken and waits (R34). */
+function createMetaInstance(
+  state: ClusterState,
+  { metaInstance, shape }: Extract<ClusterCommand, { kind: 'CreateMetaInstance' }>,
+  { now, links }: Circumstances,
+): Decision {
+  const { metaInstanceId } = metaInstance;
+  if (state.metaInstances.has(metaInstanceId)) return { events: [], answer: DONE };
+  if (state.deletedMetaInstances.includes(metaInstanceId)) {
+    return {
+      fault: { code: 'invalid_request', message: `MetaInstance ${metaInstanceId} was deleted already` },
+    };
+  }
+  const placement = placeWish({ state, links }, metaInstance, shape);
+  if (placement.kind === 'refused' && !placement.canFitLater) return { fault: placementFault(placement) };
+  return { events: [{ kind: 'MetaInstanceCreated', metaInstance, shape, createdAt: now }], answer: DONE };
+}
+
+function deleteMetaInstance(state: ClusterState, metaInstanceId: MetaInstanceId): Decision {
+  if (state.metaInstances.has(metaInstanceId)) {
+    return { events: [{ kind: 'MetaInstanceDeleted', metaInstanceId }], answer: DONE };
+  }
+  if (state.deletedMetaInstances.includes(metaInstanceId)) return { events: [], answer: DONE };
+  return { fault: { code: 'not_found', message: `there is no MetaInstance ${metaInstanceId}` } };
+}
+
+function retryMetaInstance(state: ClusterState, metaInstanceId: MetaInstanceId): Decision {
+  if (state.metaInstances.has(metaInstanceId)) {
+    return { events: [{ kind: 'MetaInstanceRetried', metaInstanceId }], answer: DONE };
+  }
+  return { fault: { code: 'not_found', message: `there is no MetaInstance ${metaInstanceId}` } };
 }
 
 function assignTask(state: ClusterState, command: AssignTask, now: number): Decision {

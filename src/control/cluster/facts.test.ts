@@ -173,7 +173,7 @@ test('what was decided while the node was away is not undone by its report', () 
 });
 
 test('a node that the state has as dead says that it is there; one of an earlier life is not heard', () => {
-  const dead = apply(stateAfter(), { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead' });
+  const dead = apply(stateAfter(), { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead', at: 0 });
   assert.equal(told(dead, NOTHING_OWNED).nodes.get(NODE)?.status, 'alive');
   const later = stateAfter(nodeJoined(NODE, 2));
   assert.equal(factsToReport(later, NOTHING_OWNED), null);

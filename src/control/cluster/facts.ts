@@ -6,8 +6,9 @@ import type { RunnerId, TaskId } from '../../shared/ids.js';
 import { apply } from '../apply.js';
 import type { ControlEvent } from '../events.js';
 import { tasksIn } from '../instances.js';
+import { wishOf } from '../metaInstanceView.js';
 import type { ClusterState, NodeFact, RunnerFact, TaskRecord, TaskStatus } from '../state.js';
-import type { Facts, FinishedTask } from './messages.js';
+import type { Facts, FinishedTask, WishFact } from './messages.js';
 
 /** What the node knows at first hand. */
 export interface OwnFacts {
@@ -23,6 +24,8 @@ export const NO_FACTS: Facts = {
   node: null,
   instances: [],
   deletedInstances: [],
+  metaInstances: [],
+  deletedMetaInstances: [],
   runners: [],
   openTasks: [],
   finishedTasks: [],
@@ -34,6 +37,8 @@ export function allFacts(state: ClusterState, own: OwnFacts): Facts {
     node: own.node,
     instances: [...state.instances.values()],
     deletedInstances: state.deletedInstances,
+    metaInstances: wishes(state),
+    deletedMetaInstances: state.deletedMetaInstances,
     runners: [...own.runners.values()],
     openTasks: [...own.openTasks.values()].filter((task) => task !== null),
     finishedTasks: finishedTasks(state, own),
@@ -72,6 +77,16 @@ export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
   for (const instanceId of facts.deletedInstances) {
     if (!state.deletedInstances.includes(instanceId)) add({ kind: 'InstanceDeleted', instanceId });
   }
+  for (const metaInstanceId of facts.deletedMetaInstances) {
+    if (!state.deletedMetaInstances.includes(metaInstanceId))
+      add({ kind: 'MetaInstanceDeleted', metaInstanceId });
+  }
+  for (const wish of facts.metaInstances) {
+    const { metaInstanceId } = wish.metaInstance;
+    if (state.metaInstances.has(metaInstanceId) || state.deletedMetaInstances.includes(metaInstanceId))
+      continue;
+    add({ kind: 'MetaInstanceCreated', ...wish });
+  }
   for (const instance of facts.instances) {
     const { instanceId } = instance;
     if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) continue;
@@ -84,6 +99,13 @@ export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
     if (isRunning) add({ kind: 'TaskFinished', ...finished });
   }
   return events;
+}
+
+function wishes({ metaInstances, modelShapes }: ClusterState): WishFact[] {
+  return [...metaInstances.values()].flatMap((record) => {
+    const shape = modelShapes.get(record.modelId);
+    return shape === undefined ? [] : [{ metaInstance: wishOf(record), shape, createdAt: record.createdAt }];
+  });
 }
 
 function finishedTasks(state: ClusterState, own: OwnFacts): FinishedTask[] {
@@ -121,6 +143,8 @@ function isSameNode(a: NodeFact, b: NodeFact): boolean {
     a.name === b.name &&
     a.memoryBytes === b.memoryBytes &&
     a.isDraining === b.isDraining &&
+    a.models.length === b.models.length &&
+    a.models.every((model, index) => model === b.models[index]) &&
     a.addresses.length === b.addresses.length &&
     a.addresses.every((address, index) => address === b.addresses[index])
   );

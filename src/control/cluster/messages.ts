@@ -1,8 +1,16 @@
 /** What nodes say to each other about the cluster. Any of it may be lost, repeated, late or out of order. */
 import type { Fault } from '../../shared/errors.js';
-import type { InstanceId, NodeId, TaskId } from '../../shared/ids.js';
+import type { InstanceId, MetaInstanceId, NodeId, TaskId } from '../../shared/ids.js';
 import type { ControlEvent } from '../events.js';
-import type { InstanceRecord, NodeFact, RunnerFact, TaskRecord, TaskStatus } from '../state.js';
+import type { ModelShape } from '../placement/types.js';
+import type {
+  InstanceRecord,
+  MetaInstanceWish,
+  NodeFact,
+  RunnerFact,
+  TaskRecord,
+  TaskStatus,
+} from '../state.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import type { Epoch, Position } from './position.js';
 import type { Snapshot } from './snapshot.js';
@@ -43,9 +51,19 @@ export interface Facts {
   readonly instances: readonly InstanceRecord[];
   /** Instances that the node knows to be deleted. */
   readonly deletedInstances: readonly InstanceId[];
+  /** What users want to run, and what they took back, as the node knows it. */
+  readonly metaInstances: readonly WishFact[];
+  readonly deletedMetaInstances: readonly MetaInstanceId[];
   readonly runners: readonly RunnerFact[];
   readonly openTasks: readonly TaskRecord[];
   readonly finishedTasks: readonly FinishedTask[];
+}
+
+/** A wish with what placement has to know of its model. */
+export interface WishFact {
+  readonly metaInstance: MetaInstanceWish;
+  readonly shape: ModelShape;
+  readonly createdAt: number;
 }
 
 export interface FinishedTask {

@@ -7,6 +7,8 @@ import type { Fault } from '../../shared/errors.js';
 import type { CommandId, NodeId, RunnerId, TaskId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ControlEvent } from '../events.js';
+import type { LinkFacts } from '../placement/types.js';
+import { reconcile } from '../reconcile/reconcile.js';
 import type { ClusterState, NodeFact, NodeStatus, RunnerFact } from '../state.js';
 import { type ClusterCommand, type CommandAnswer, decide, isDurable } from './commands.js';
 import { type ControlLog, isBehind } from './controlLog.js';
@@ -55,6 +57,9 @@ export class NodeCore {
   #joinedAt = Number.NEGATIVE_INFINITY;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #isPulseUrgent = false;
+  #isUnreconciled = false;
+  #reconciledAt = Number.NEGATIVE_INFINITY;
+  #links: readonly LinkFacts[] = [];
   #reports = 0;
   #storedEntries = 0;
   #outputs: NodeOutput[] = [];
@@ -100,6 +105,7 @@ export class NodeCore {
     this.#outputs = [];
     this.#noticePause(now);
     this.#dispatch(input, instant);
+    this.#reconcile(instant);
     if (this.#reign !== null) this.#replicate(this.#reign, instant);
     if (this.#isPulseUrgent && now - this.#pulsedAt >= TIMES.pulseGapMs) this.#pulse(now);
     return this.#outputs;
@@ -123,6 +129,9 @@ export class NodeCore {
       case 'NodeChanged':
         this.#node = input.node;
         return this.#report({ ...NO_FACTS, node: input.node });
+      case 'LinksMeasured':
+        this.#links = input.links;
+        return;
       case 'RunnerChanged':
         return this.#runnerChanged(input.runner);
       case 'RunnerGone':
@@ -359,7 +368,7 @@ export class NodeCore {
       const judged = nodeId === this.#self ? 'alive' : this.#membership.status(nodeId, now);
       // Only a node that follows is alive again: until it has joined, its facts are those of before.
       if (judged === status || (judged === 'alive' && !this.#isMember(reign, nodeId))) continue;
-      events.push({ kind: 'NodeStatusChanged', nodeId, status: judged });
+      events.push({ kind: 'NodeStatusChanged', nodeId, status: judged, at: instant.wallMs });
     }
     this.#append(events);
   }
@@ -417,7 +426,19 @@ export class NodeCore {
     for (const event of events) this.#entryAdded(this.#log.append(this.#reign.epoch, event));
   }
 
+  /** Looks at what should run after every change that may bear on it, and every so often. */
+  #reconcile({ monotonicMs: now, wallMs }: Instant): void {
+    const reign = this.#actingReign(now);
+    if (reign === null || this.state.metaInstances.size === 0) return;
+    if (!this.#isUnreconciled && now - this.#reconciledAt < TIMES.reconcileMs) return;
+    this.#reconciledAt = now;
+    this.#append(reconcile({ state: this.state, now: wallMs, links: this.#links, reign: reign.epoch }));
+    this.#isUnreconciled = false;
+  }
+
   #entryAdded(entry: Entry): void {
+    if (entry.event.kind !== 'TaskAssigned' && entry.event.kind !== 'TaskFinished')
+      this.#isUnreconciled = true;
     this.#outputs.push({ kind: 'StoreEntry', entry }, { kind: 'Applied', entry });
     this.#storedEntries += 1;
     if (this.#storedEntries >= LIMITS.entriesPerSnapshot) this.#storeSnapshot();
@@ -438,7 +459,7 @@ export class NodeCore {
     const now = instant.monotonicMs;
     const reign = this.#actingReign(now);
     if (reign === null || reign.isWaiting(key)) return;
-    const decision = decide(this.state, command, instant.wallMs);
+    const decision = decide(this.state, command, { now: instant.wallMs, links: this.#links });
     if ('fault' in decision) {
       this.#answer(from, key, decision, instant);
       return;

@@ -1,5 +1,13 @@
 /** The state as plain data, with the position of the log that it stands for: on disk and for a node that joins. */
-import type { ClusterState, InstanceRecord, NodeRecord, RunnerRecord, TaskRecord } from '../state.js';
+import type { ModelShape } from '../placement/types.js';
+import type {
+  ClusterState,
+  InstanceRecord,
+  MetaInstanceRecord,
+  NodeRecord,
+  RunnerRecord,
+  TaskRecord,
+} from '../state.js';
 import type { Position } from './position.js';
 
 export interface Snapshot {
@@ -12,6 +20,9 @@ export interface Snapshot {
   readonly tasks: readonly TaskRecord[];
   readonly finishedTasks: readonly TaskRecord[];
   readonly deletedInstances: ClusterState['deletedInstances'];
+  readonly metaInstances: readonly MetaInstanceRecord[];
+  readonly deletedMetaInstances: ClusterState['deletedMetaInstances'];
+  readonly modelShapes: readonly ModelShape[];
 }
 
 export function toSnapshot(state: ClusterState, position: Position): Snapshot {
@@ -25,6 +36,9 @@ export function toSnapshot(state: ClusterState, position: Position): Snapshot {
     tasks: [...state.tasks.values()].flatMap((tasks) => [...tasks.values()]),
     finishedTasks: state.finishedTasks,
     deletedInstances: state.deletedInstances,
+    metaInstances: [...state.metaInstances.values()],
+    deletedMetaInstances: state.deletedMetaInstances,
+    modelShapes: [...state.modelShapes.values()],
   };
 }
 
@@ -44,5 +58,8 @@ export function fromSnapshot(snapshot: Snapshot): ClusterState {
     tasks,
     finishedTasks: snapshot.finishedTasks,
     deletedInstances: snapshot.deletedInstances,
+    metaInstances: new Map(snapshot.metaInstances.map((wish) => [wish.metaInstanceId, wish])),
+    deletedMetaInstances: snapshot.deletedMetaInstances,
+    modelShapes: new Map(snapshot.modelShapes.map((shape) => [shape.modelId, shape])),
   };
 }

@@ -1,0 +1,129 @@
+/** The reducer's part for instances and the attempts to run them. */
+import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
+import { changeMetaInstance } from './applyMetaInstance.js';
+import { endTasks } from './applyTask.js';
+import type { ControlEvent } from './events.js';
+import { withEntry, withNewest, without } from './maps.js';
+import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
+
+type Event<Kind extends ControlEvent['kind']> = Extract<ControlEvent, { kind: Kind }>;
+
+export function instanceCreated(state: ClusterState, instance: InstanceRecord): Partial<ClusterState> {
+  const { instanceId, metaInstanceId } = instance;
+  if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) return {};
+  if (metaInstanceId !== null && state.deletedMetaInstances.includes(metaInstanceId)) return {};
+  const wanted =
+    metaInstanceId === null
+      ? {}
+      : changeMetaInstance(state, metaInstanceId, ({ placements }) => ({
+          placements: placements + 1,
+          placementProblem: null,
+          nextAttempt: null,
+          servedSince: null,
+        }));
+  return {
+    ...wanted,
+    instances: withEntry(state.instances, instanceId, instance),
+    runners: new Map([...state.runners, ...unbornRunners(instance)]),
+  };
+}
+
+/** Remembered also when the instance is not there: a node that was away may still bring it. */
+export function instanceDeleted(
+  state: ClusterState,
+  instanceId: InstanceId,
+  avoid?: NodeId,
+): Partial<ClusterState> {
+  if (state.deletedInstances.includes(instanceId)) return {};
+  const deletedInstances = withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances);
+  const instance = state.instances.get(instanceId);
+  if (instance === undefined) return { deletedInstances };
+  return {
+    ...(instance.metaInstanceId === null
+      ? {}
+      : changeMetaInstance(state, instance.metaInstanceId, ({ avoidedNodes }) => ({
+          servedSince: null,
+          nextAttempt: null,
+          avoidedNodes: avoid === undefined ? avoidedNodes : [...new Set([...avoidedNodes, avoid])],
+        }))),
+    instances: without(state.instances, instanceId),
+    runners: runnersWithout(state, instanceId),
+    deletedInstances,
+    ...endTasks(state, (task) => task.instanceId === instanceId, 'cancelled'),
+  };
+}
+
+/** Once for each attempt: whoever saw it later, or again, changes nothing. */
+export function instanceFailed(
+  state: ClusterState,
+  { instanceId, attempt, failure, nextAttemptAt }: Event<'InstanceFailed'>,
+): Partial<ClusterState> {
+  const instance = state.instances.get(instanceId);
+  if (instance === undefined || instance.attempt !== attempt || instance.failure !== null) return {};
+  const instances = withEntry(state.instances, instanceId, { ...instance, failure });
+  if (instance.metaInstanceId === null) return { instances };
+  return {
+    instances,
+    ...changeMetaInstance(state, instance.metaInstanceId, ({ consecutiveFailures, errors }) => ({
+      consecutiveFailures: consecutiveFailures + 1,
+      errors: withNewest(errors, [failure], LIMITS.metaInstanceErrors),
+      servedSince: null,
+      nextAttempt: nextAttemptAt === null ? null : { at: nextAttemptAt, saidAt: failure.at },
+    })),
+  };
+}
+
+/** New runners with ids of their own: nothing that the last ones still say can be taken for theirs. */
+export function instanceRetrying(
+  state: ClusterState,
+  { instanceId, attempt }: Event<'InstanceRetrying'>,
+): Partial<ClusterState> {
+  const instance = state.instances.get(instanceId);
+  if (instance === undefined || attempt !== instance.attempt + 1) return {};
+  const retried: InstanceRecord = {
+    ...instance,
+    attempt,
+    failure: null,
+    shards: instance.shards.map((shard) => ({
+      ...shard,
+      runnerId: runnerIdOf(instanceId, attempt, shard.rank),
+    })),
+  };
+  return {
+    instances: withEntry(state.instances, instanceId, retried),
+    runners: new Map([...runnersWithout(state, instanceId), ...unbornRunners(retried)]),
+    ...(instance.metaInstanceId === null
+      ? {}
+      : changeMetaInstance(state, instance.metaInstanceId, () => ({ nextAttempt: null }))),
+    ...endTasks(state, (task) => task.instanceId === instanceId, 'failed'),
+  };
+}
+
+/** The runner of an attempt of an instance that the master made. */
+export function runnerIdOf(instanceId: InstanceId, attempt: number, rank: number): RunnerId {
+  return `${instanceId}-${attempt}-${rank}` as RunnerId;
+}
+
+function runnersWithout(state: ClusterState, instanceId: InstanceId): Map<RunnerId, RunnerRecord> {
+  return new Map([...state.runners].filter(([, runner]) => runner.instanceId !== instanceId));
+}
+
+function unbornRunners({ instanceId, shards }: InstanceRecord): [RunnerId, RunnerRecord][] {
+  return shards.map(({ runnerId, nodeId, rank }) => [
+    runnerId,
+    {
+      runnerId,
+      instanceId,
+      nodeId,
+      rank,
+      incarnation: 0,
+      sequence: 0,
+      pid: null,
+      status: 'spawned',
+      restarts: 0,
+      restartAt: null,
+      error: null,
+    },
+  ]);
+}

@@ -1,0 +1,21 @@
+/**
+ * Reconcilers compare what is with what should be and say what to do now. Level, not edge: they look at the state
+ * alone, so that a decision that was lost is made again, and one that was made is not made twice.
+ */
+import type { Epoch } from '../cluster/position.js';
+import type { ControlEvent } from '../events.js';
+import type { LinkFacts } from '../placement/types.js';
+import type { ClusterState } from '../state.js';
+
+export interface ReconcileInput {
+  readonly state: ClusterState;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** Newest measured links; what is not there counts as linked but not measured. */
+  readonly links: readonly LinkFacts[];
+  /** The reign in which this is decided: part of the ids that are given out, so that no two are the same. */
+  readonly reign: Epoch;
+}
+
+/** The next events, none when all is as it should be. Called again with the state that they lead to. */
+export type Reconciler = (input: ReconcileInput) => ControlEvent[];

@@ -1,0 +1,92 @@
+/** Asks placement on behalf of what a user wants: with the nodes of the state as they are, and what is placed already. */
+
+import type { InstanceId, NodeId } from '../../shared/ids.js';
+import { LIMITS } from '../../shared/limits.js';
+import { runnerIdOf } from '../applyInstance.js';
+import { place } from '../placement/place.js';
+import { takenMemory } from '../placement/takenMemory.js';
+import type { ModelShape, NodeResources, Placement, PlacementRefusal } from '../placement/types.js';
+import type { ClusterState, InstanceRecord, MetaInstanceWish, NodeRecord } from '../state.js';
+import { hash } from './backoff.js';
+import type { ReconcileInput } from './contract.js';
+
+export interface PlacingOptions {
+  /** Nodes that shall not be used. @default none */
+  readonly without?: readonly NodeId[];
+  /** An instance whose memory counts as free, because this placement would take its place. */
+  readonly instead?: InstanceId;
+}
+
+export function placeWish(
+  { state, links }: Pick<ReconcileInput, 'state' | 'links'>,
+  wish: MetaInstanceWish,
+  model: ModelShape,
+  { without = [], instead }: PlacingOptions = {},
+): Placement | PlacementRefusal {
+  const placed = [...state.instances.values()].filter(({ instanceId }) => instanceId !== instead);
+  const taken = takenMemory(placed);
+  const nodes = [...state.nodes.values()]
+    .filter(({ nodeId }) => !without.includes(nodeId))
+    .map((node) => resourcesOf(node, taken.get(node.nodeId) ?? 0, wish));
+  return place({ model, nodes, links, wish: { ...wish, preferSpeed: false } });
+}
+
+function resourcesOf(
+  node: NodeRecord,
+  memoryTakenBytes: number,
+  { modelId }: MetaInstanceWish,
+): NodeResources {
+  const hasModelFiles = node.models.includes(modelId);
+  return {
+    nodeId: node.nodeId,
+    name: node.name,
+    status: node.status === 'alive' && node.isDraining ? 'draining' : node.status,
+    memoryOfferedBytes: node.memoryBytes,
+    memoryTakenBytes,
+    memoryBytesPerSecond: null,
+    operationsPerSecond: null,
+    hasModelFiles,
+    backends: node.memoryBytes > 0 && hasModelFiles ? ['cpu'] : [],
+  };
+}
+
+/** What a refusal rests on, in short: as long as it is the same, so is the answer. */
+export function circumstances(state: ClusterState): string {
+  const taken = takenMemory(state.instances.values());
+  const nodes = [...state.nodes.values()].map(
+    ({ nodeId, status, isDraining, memoryBytes, models }) =>
+      `${nodeId} ${status} ${isDraining} ${memoryBytes - (taken.get(nodeId) ?? 0)} ${models.join(' ')}`,
+  );
+  return hash(nodes.sort().join('\n')).toString(16);
+}
+
+/** The instance of a placement. Its id tells the reign and the count, so that nobody else gives out the same. */
+export function instanceOf(
+  { reign }: Pick<ReconcileInput, 'reign'>,
+  wish: MetaInstanceWish & { readonly placements: number },
+  placement: Placement,
+): InstanceRecord {
+  const maker = `${reign.term}${reign.nodeId.slice(0, LIMITS.shortIdCharacters)}`;
+  const instanceId = `${wish.metaInstanceId}-${maker}-${wish.placements + 1}` as InstanceId;
+  return {
+    instanceId,
+    metaInstanceId: wish.metaInstanceId,
+    modelId: wish.modelId,
+    sharding: placement.sharding,
+    transport: placement.transport,
+    attempt: 1,
+    failure: null,
+    contextLength: placement.contextTokens,
+    maxSequences: placement.sequences,
+    cacheCells: placement.cacheCells,
+    shards: placement.shards.map(({ rank, nodeId, startLayer, endLayer, memory }) => ({
+      rank,
+      worldSize: placement.shards.length,
+      nodeId,
+      runnerId: runnerIdOf(instanceId, 1, rank),
+      startLayer,
+      endLayer,
+      memoryBytes: memory.totalBytes,
+    })),
+  };
+}
