@@ -20,6 +20,7 @@ import type { Entry } from '../control/cluster/messages.js';
 import type { Snapshot } from '../control/cluster/snapshot.js';
 import type { NodeFact } from '../control/state.js';
 import type { Failpoint } from '../shared/failpoints.js';
+import type { ModelId } from '../shared/ids.js';
 import type { Closers } from './closers.js';
 import { readNodeMemory } from './nodeMemory.js';
 import type { UpOptions } from './upOptions.js';
@@ -36,7 +37,12 @@ export interface ClusterParts {
 }
 
 /** @throws {ShoalError} when the home cannot be used, the token is another cluster's, or the port is taken */
-export async function openCluster(options: UpOptions, log: Logger, closers: Closers): Promise<ClusterParts> {
+export async function openCluster(
+  options: UpOptions,
+  models: readonly ModelId[],
+  log: Logger,
+  closers: Closers,
+): Promise<ClusterParts> {
   const { home } = options;
   makeHome(home);
   closers.add(await lockHome(home));
@@ -49,8 +55,9 @@ export async function openCluster(options: UpOptions, log: Logger, closers: Clos
     name: options.name,
     incarnation: identity.incarnation,
     addresses: ownAddresses(options.peerHost, links.port),
-    memoryBytes: options.worker ? (options.memory ?? readNodeMemory().totalBytes) : 0,
-    isDraining: false, models: [],
+    memoryBytes: options.worker ? (options.memory ?? readNodeMemory().availableBytes) : 0,
+    isDraining: false,
+    models,
   };
   const folder: StoreFiles = new FolderFiles(join(home, 'control'));
   const faulty = options.failpoints ? new FailpointFiles(folder) : null;

@@ -1,7 +1,7 @@
 /** How far the models of this node are, for people who wait for them. */
 import { runnersOf } from '../control/instances.js';
 import type { ClusterState } from '../control/state.js';
-import type { ModelId, NodeId } from '../shared/ids.js';
+import type { ModelId } from '../shared/ids.js';
 import type { Worker } from '../worker/worker.js';
 
 export interface ModelProgress {
@@ -10,15 +10,23 @@ export interface ModelProgress {
   readonly phase: string;
 }
 
-export function modelProgress(state: ClusterState, worker: Worker, nodeId: NodeId): ModelProgress[] {
+export function modelProgress(
+  state: ClusterState,
+  worker: Worker,
+  served: readonly { readonly modelId: ModelId }[],
+): ModelProgress[] {
   const facts = worker.telemetry();
-  const mine = [...state.instances.values()].filter(({ shards }) =>
-    shards.some((shard) => shard.nodeId === nodeId),
-  );
-  return mine.map((instance) => {
-    const runner = runnersOf(state, instance).find((entry) => entry.nodeId === nodeId);
-    const phase = runner?.status === 'failed' ? runner.error?.message : runner?.status;
-    const fraction = runner?.status === 'ready' ? 1 : (runner && facts.get(runner.runnerId)?.progress) || 0;
-    return { modelId: instance.modelId, fraction, phase: phase ?? 'starting' };
+  return served.map(({ modelId }) => {
+    const instance = [...state.instances.values()].find((entry) => entry.modelId === modelId);
+    if (instance === undefined) {
+      const wish = [...state.metaInstances.values()].find((entry) => entry.modelId === modelId);
+      return { modelId, fraction: 0, phase: wish?.placementProblem?.message ?? 'waiting for a place' };
+    }
+    const runners = runnersOf(state, instance);
+    const failed = runners.find(({ status }) => status === 'failed');
+    const slowest = runners.find(({ status }) => status !== 'ready') ?? runners[0];
+    const phase = failed?.error?.message ?? slowest?.status ?? 'starting';
+    const fraction = phase === 'ready' ? 1 : (slowest && facts.get(slowest.runnerId)?.progress) || 0;
+    return { modelId, fraction, phase };
   });
 }

@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
-import type { Logger } from 'pino';
 import { isLoopback } from '../api/http/access.js';
 import { createApiServer } from '../api/server.js';
 import { Calls } from '../cluster/calls/calls.js';
@@ -13,9 +12,9 @@ import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
-import { ModelCatalogue } from '../models/catalogue.js';
+import { ModelCatalogue, type ResolvedModel } from '../models/catalogue.js';
 import { refuseTooLarge } from '../models/memoryVerdict.js';
-import { ShoalError } from '../shared/errors.js';
+import { ShoalError, toFault } from '../shared/errors.js';
 import type { ModelId, NodeId } from '../shared/ids.js';
 import { TIMES } from '../shared/limits.js';
 import { createLog } from '../telemetry/log.js';
@@ -31,7 +30,7 @@ import { clusterFigures, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
-import { createInstances, fitServedModels, type ServedModel } from './servedModels.js';
+import { declareServed, modelsHere, resolveServed } from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
@@ -68,16 +67,16 @@ export async function startNode(options: UpOptions): Promise<RunningNode> {
 
 async function compose(options: UpOptions, closers: Closers): Promise<RunningNode> {
   const log = createLog({ level: options.logLevel, json: options.logJson });
-  const parts = await openCluster(options, log, closers);
+  const catalogue = new ModelCatalogue({ directories: options.models });
+  const served = await resolveServed(catalogue, options);
+  const models = options.worker ? await modelsHere(catalogue, served) : [];
+  const parts = await openCluster(options, models, log, closers);
   const { cluster, links, node } = parts;
   const { nodeId } = node;
   const leftovers = new Leftovers(options.home, (error) => {
     log.error({ err: error }, 'the record of runners cannot be written');
   });
   for (const pid of await leftovers.end()) log.warn({ pid }, 'ended a runner of an earlier life');
-  const catalogue = new ModelCatalogue({ directories: options.models });
-  const memory = options.memory ?? readNodeMemory().availableBytes;
-  const served = await fitServedModels(catalogue, { state: cluster.state, nodeId }, options, memory);
 
   const worker = new Worker(
     {
@@ -172,16 +171,17 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
-  const serving = serve(cluster, nodeId, served, stopping.signal, log);
+  const serving = serve(cluster, served, options, stopping.signal);
   // Whoever reads the address may ask for the models at once; but a cluster that cannot agree stops no start.
   await Promise.race([serving, sleep(FIRST_MASTER_MS, undefined, { signal: stopping.signal, ref: false })]);
+  serving.catch((error: unknown) => log.error({ err: error }, 'the models of --serve cannot be served'));
 
   return {
     nodeId,
     apiUrl,
     peerAddress: node.addresses[0] ?? '',
     served: served.map(({ modelId }) => modelId),
-    progress: () => modelProgress(cluster.state, worker, nodeId),
+    progress: () => modelProgress(cluster.state, worker, served),
     peers: () => [...links.peers.values()].map(({ name }) => name),
     stop: async () => {
       stopping.abort();
@@ -197,7 +197,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
 /** Where a model of an instance is on this machine, and how it is computed. */
 function findModel(
   catalogue: ModelCatalogue,
-  served: readonly ServedModel[],
+  served: readonly ResolvedModel[],
   { threads }: UpOptions,
 ): (modelId: ModelId) => Promise<LocalModel> {
   return async (modelId) => {
@@ -207,21 +207,20 @@ function findModel(
   };
 }
 
-/** Has the instances created as soon as there is a master, however often that takes. */
+/** Declares the models as soon as there is a master, however often that takes. Rejects with what no retry mends. */
 async function serve(
   cluster: ClusterNode,
-  nodeId: NodeId,
-  served: readonly ServedModel[],
+  served: readonly ResolvedModel[],
+  options: UpOptions,
   signal: AbortSignal,
-  log: Logger,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
       await cluster.untilUpToDate(signal);
-      return await createInstances(cluster, nodeId, served);
+      return await declareServed(cluster, served, options);
     } catch (error) {
       if (signal.aborted) return;
-      log.warn({ err: error }, 'the models of --serve could not be created; trying again');
+      if (!ShoalError.fromFault(toFault(error)).retryable) throw error;
       await sleep(CREATE_RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -1,94 +1,56 @@
-/** What `--serve` asks for: finds each model, fits it into the memory offered, and has the cluster create instances. */
+/** What `--serve` asks for: a wish for each model, unless there is one in the cluster already. */
 import { randomUUID } from 'node:crypto';
 import type { ClusterNode } from '../cluster/clusterNode.js';
-import type { ClusterState, InstanceRecord } from '../control/state.js';
 import type { ModelCatalogue, ResolvedModel } from '../models/catalogue.js';
-import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
-import { type Fit, fitModel } from '../worker/fitModel.js';
+import type { MetaInstanceId, ModelId } from '../shared/ids.js';
+import { placementShape } from '../worker/placementShape.js';
 import type { UpOptions } from './upOptions.js';
 
-export interface ServedModel extends ResolvedModel {
-  readonly fit: Fit;
-}
-
-/**
- * Fits each model into what the ones before it, and the instances that came back with the node, leave of the memory.
- * @throws {ShoalError} when a model is not there, cannot run, or does not fit
- */
-export async function fitServedModels(
+/** @throws {ShoalError} when a model is not there or cannot run */
+export async function resolveServed(
   catalogue: ModelCatalogue,
-  { state, nodeId }: { readonly state: ClusterState; readonly nodeId: NodeId },
-  options: UpOptions,
-  offeredBytes: number,
-): Promise<ServedModel[]> {
-  const served: ServedModel[] = [];
-  const resolved = await Promise.all(options.serve.map((name) => catalogue.resolve(name)));
-  const wanted = new Set(resolved.map(({ modelId }) => modelId));
-  let availableBytes = offeredBytes;
-  for (const instance of instancesOn(state, nodeId)) {
-    if (!wanted.has(instance.modelId)) availableBytes -= memoryOn(instance, nodeId);
+  { serve }: UpOptions,
+): Promise<ResolvedModel[]> {
+  const resolved = new Map<ModelId, ResolvedModel>();
+  for (const name of serve) {
+    const model = await catalogue.resolve(name);
+    if (!resolved.has(model.modelId)) resolved.set(model.modelId, model);
   }
-  for (const model of resolved) {
-    if (served.some(({ modelId }) => modelId === model.modelId)) continue;
-    const fit = fitModel(model.card, availableBytes, {
-      contextTokens: options.context,
-      sequences: options.sequences,
-    });
-    availableBytes -= fit.memory.totalBytes;
-    served.push({ ...model, fit });
-  }
-  return served;
+  return [...resolved.values()];
 }
 
-/** Creates what is not there. An instance of this node that was made for another size gives way to a new one. */
-export async function createInstances(
+/** The models whose files this machine has, in the catalogue or by their path. */
+export async function modelsHere(
+  catalogue: ModelCatalogue,
+  served: readonly ResolvedModel[],
+): Promise<ModelId[]> {
+  const listed = (await catalogue.list()).filter(({ refusal }) => refusal === null);
+  return [...new Set([...listed, ...served].map(({ modelId }) => modelId))].sort();
+}
+
+/** @throws {ShoalError} `placement_impossible` when a model can never fit, `not_ready` without a master */
+export async function declareServed(
   cluster: ClusterNode,
-  nodeId: NodeId,
-  served: readonly ServedModel[],
+  served: readonly ResolvedModel[],
+  { context, sequences }: UpOptions,
 ): Promise<void> {
-  for (const model of served) {
-    const mine = instancesOn(cluster.state, nodeId).filter(({ modelId }) => modelId === model.modelId);
-    if (mine.some((instance) => isAsWished(instance, model.fit))) continue;
-    for (const { instanceId } of mine) await cluster.command({ kind: 'DeleteInstance', instanceId });
-    await cluster.command({ kind: 'CreateInstance', instance: newInstance(nodeId, model) });
+  for (const { modelId, card } of served) {
+    const isThere = [...cluster.state.metaInstances.values()].some((wish) => wish.modelId === modelId);
+    if (isThere) continue;
+    await cluster.command({
+      kind: 'CreateMetaInstance',
+      metaInstance: {
+        metaInstanceId: randomUUID() as MetaInstanceId,
+        modelId,
+        sharding: 'Pipeline',
+        transport: 'Ring',
+        minNodes: null,
+        nodeIds: null,
+        requireRdma: false,
+        contextTokens: context,
+        sequences,
+      },
+      shape: placementShape(modelId, card),
+    });
   }
-}
-
-function isAsWished(instance: InstanceRecord, fit: Fit): boolean {
-  return instance.contextLength === fit.contextTokens && instance.maxSequences === fit.sequences;
-}
-
-function instancesOn(state: ClusterState, nodeId: NodeId): InstanceRecord[] {
-  return [...state.instances.values()].filter(({ shards }) =>
-    shards.some((shard) => shard.nodeId === nodeId),
-  );
-}
-
-function memoryOn(instance: InstanceRecord, nodeId: NodeId): number {
-  return instance.shards.reduce((sum, shard) => sum + (shard.nodeId === nodeId ? shard.memoryBytes : 0), 0);
-}
-
-function newInstance(nodeId: NodeId, { modelId, card, fit }: ServedModel): InstanceRecord {
-  const shard = {
-    rank: 0,
-    worldSize: 1,
-    nodeId,
-    runnerId: randomUUID() as RunnerId,
-    startLayer: 0,
-    endLayer: card.layers,
-    memoryBytes: fit.memory.totalBytes,
-  };
-  return {
-    instanceId: randomUUID() as InstanceId,
-    metaInstanceId: null,
-    attempt: 1,
-    failure: null,
-    modelId,
-    sharding: 'Pipeline',
-    transport: 'Ring',
-    contextLength: fit.contextTokens,
-    maxSequences: fit.sequences,
-    cacheCells: fit.cacheCells,
-    shards: [shard],
-  };
 }
