@@ -1,9 +1,12 @@
 /** What the API needs from the rest of the node. `cli/node.ts` plugs the real parts in. */
 
+import type { PlacementPreview } from '../control/placement/previews.js';
+import type { Placement } from '../control/placement/types.js';
+import type { InstanceRecord, MetaInstanceWish, ShardRecord } from '../control/state.js';
 import type { ModelListing } from '../models/listing.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
-import type { CommandId, InstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import type { CommandId, InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
 
 /** An accepted request, served by an instance. */
 export interface Generation {
@@ -58,10 +61,40 @@ export interface FailpointService {
   ): Promise<number>;
 }
 
+/** What a user wants to run; its id is given to it when it is taken. */
+export type NewMetaInstance = Omit<MetaInstanceWish, 'metaInstanceId'>;
+
+/**
+ * An instance as a client describes it: its ranks are in order and their layers follow each other without a gap.
+ * Whether the model has these layers, and its nodes the memory, is for the node to check.
+ */
+export interface NewInstance
+  extends Pick<
+    InstanceRecord,
+    'modelId' | 'sharding' | 'transport' | 'contextLength' | 'maxSequences' | 'cacheCells'
+  > {
+  readonly shards: readonly Omit<ShardRecord, 'runnerId'>[];
+}
+
 /** What a person asks of the cluster. Each rejects with the coded refusal, or `not_ready` without a master. */
 export interface ClusterCommands {
   forgetNode(nodeId: NodeId): Promise<void>;
   deleteInstance(instanceId: InstanceId): Promise<void>;
+  /**
+   * Resolves when the master has taken it.
+   * @throws {ShoalError} `placement_impossible` with the reason of each node when it can never fit
+   */
+  createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId>;
+  deleteMetaInstance(metaInstanceId: MetaInstanceId): Promise<void>;
+  retryMetaInstance(metaInstanceId: MetaInstanceId): Promise<void>;
+  /** One instance, placed now and not made again. @throws {ShoalError} `placement_impossible` when it does not fit now */
+  placeInstance(wish: NewMetaInstance): Promise<InstanceId>;
+  /** One instance, as the client placed it. */
+  createInstance(instance: NewInstance): Promise<InstanceId>;
+  /** What `placeInstance` would do. @throws {ShoalError} `placement_impossible` when it does not fit now */
+  placement(wish: NewMetaInstance): Promise<Placement>;
+  /** Each way to place the model, or why not. */
+  previews(wish: NewMetaInstance): Promise<readonly PlacementPreview[]>;
 }
 
 /** Told once for each HTTP request that ends; for metrics. */

@@ -4,6 +4,7 @@ import { LIMITS } from '../shared/limits.js';
 import { changeMetaInstance } from './applyMetaInstance.js';
 import { endTasks } from './applyTask.js';
 import type { ControlEvent } from './events.js';
+import { runnersOf } from './instances.js';
 import { withEntry, withNewest, without } from './maps.js';
 import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
 
@@ -92,7 +93,7 @@ export function instanceRetrying(
   };
   return {
     instances: withEntry(state.instances, instanceId, retried),
-    runners: new Map([...runnersWithout(state, instanceId), ...unbornRunners(retried)]),
+    runners: new Map([...runnersWithout(state, instanceId), ...unbornRunners(retried, runnersOf(state, instance))]),
     ...(instance.metaInstanceId === null
       ? {}
       : changeMetaInstance(state, instance.metaInstanceId, () => ({ nextAttempt: null }))),
@@ -109,7 +110,11 @@ function runnersWithout(state: ClusterState, instanceId: InstanceId): Map<Runner
   return new Map([...state.runners].filter(([, runner]) => runner.instanceId !== instanceId));
 }
 
-function unbornRunners({ instanceId, shards }: InstanceRecord): [RunnerId, RunnerRecord][] {
+/** @param before the runners of the attempt before: why they ended stays visible while these come up */
+function unbornRunners(
+  { instanceId, attempt, shards }: InstanceRecord,
+  before: readonly RunnerRecord[] = [],
+): [RunnerId, RunnerRecord][] {
   return shards.map(({ runnerId, nodeId, rank }) => [
     runnerId,
     {
@@ -121,9 +126,9 @@ function unbornRunners({ instanceId, shards }: InstanceRecord): [RunnerId, Runne
       sequence: 0,
       pid: null,
       status: 'spawned',
-      restarts: 0,
+      restarts: attempt - 1,
       restartAt: null,
-      error: null,
+      error: before.find((runner) => runner.rank === rank)?.error ?? null,
     },
   ]);
 }

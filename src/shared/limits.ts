@@ -55,6 +55,9 @@ export const LIMITS = {
   idCharacters: 128,
   addressesPerNode: 64,
   shardsPerInstance: 64,
+  /** Sequences that one instance may be asked to decode side by side, and tokens of context for one of them. */
+  sequencesPerInstance: 256,
+  contextTokens: 16_777_216,
   /** Numbers of nodes that `/instance/previews` looks at: 1 to this. */
   previewNodes: 8,
   /** Newest measured values that a node tells the others in one message. */

@@ -39,6 +39,8 @@ export interface SupervisorComponents {
   readonly random: () => number;
   /** Else a failed runner stays failed: somebody else decides about its instance. */
   readonly restartsItself: boolean;
+  /** What is known of the runner from attempts before. @default nothing */
+  readonly past?: { readonly restarts: number; readonly error: RunnerFailure | null };
 }
 
 export class Supervisor {
@@ -60,6 +62,8 @@ export class Supervisor {
 
   constructor(components: SupervisorComponents, settings: RunnerSettings) {
     this.#components = components;
+    this.#history = { restarts: components.past?.restarts ?? 0 };
+    this.#lastFailure = components.past?.error ?? null;
     this.#settings = settings;
   }
 

@@ -2,17 +2,17 @@
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import type { RunnerReport } from '../control/cluster/ports.js';
 import type { ControlEvent } from '../control/events.js';
-import type { InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
+import type { ClusterState, InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
 import { planWorker } from '../control/workerPlan.js';
 import { type Fault, toFault } from '../shared/errors.js';
-import type { Failpoint } from '../shared/failpoints.js';
+import { type Failpoint, START_FAILPOINTS } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import type { Leftovers } from './leftovers.js';
-import { type RunnerTelemetry, Supervisor } from './supervisor.js';
+import { type RunnerTelemetry, Supervisor, type SupervisorComponents } from './supervisor.js';
 
 export interface LocalModel {
   readonly path: string;
@@ -50,6 +50,7 @@ export class Worker {
   /** Instances of the runners that are on their way out. */
   readonly #leaving = new Map<RunnerId, InstanceId>();
   readonly #instanceOf = new Map<RunnerId, InstanceId>();
+  readonly #startFailpoints = new Map<InstanceId, Failpoint>();
   #stopListening: (() => void) | null = null;
   #isEnded = false;
 
@@ -82,7 +83,14 @@ export class Worker {
   /** Causes a fault in one runner, or in all. Returns in how many. */
   fail(failpoint: Failpoint, runnerId: RunnerId | null): number {
     const targets = [...this.#supervisors].filter(([id]) => runnerId === null || id === runnerId);
-    for (const [, supervisor] of targets) supervisor.fail(failpoint);
+    for (const [id, supervisor] of targets) {
+      supervisor.fail(failpoint);
+      // The next process of this instance may be another runner.
+      const instanceId = this.#instanceOf.get(id);
+      if (START_FAILPOINTS.has(failpoint.name) && instanceId !== undefined) {
+        this.#startFailpoints.set(instanceId, failpoint);
+      }
+    }
     return targets.length;
   }
 
@@ -138,9 +146,13 @@ export class Worker {
         random: Math.random,
         // What a user declared is started anew by the master, all its runners together.
         restartsItself: instance.metaInstanceId === null,
+        ...pastOf(cluster.state, runnerId),
       },
       this.#settings(instance, runnerId, model),
     );
+    const failpoint = this.#startFailpoints.get(instance.instanceId);
+    if (failpoint !== undefined) supervisor.fail(failpoint);
+    this.#startFailpoints.delete(instance.instanceId);
     this.#supervisors.set(runnerId, supervisor);
     this.#instanceOf.set(runnerId, instance.instanceId);
     supervisor.start();
@@ -174,6 +186,12 @@ export class Worker {
       gpuLayers: this.#options.gpuLayers,
     };
   }
+}
+
+/** How often it was started before, and why it ended last: people shall still see that. */
+function pastOf(state: ClusterState, runnerId: RunnerId): Pick<SupervisorComponents, 'past'> {
+  const runner = state.runners.get(runnerId);
+  return runner === undefined ? {} : { past: { restarts: runner.restarts, error: runner.error } };
 }
 
 /** Events after which this node may have to start or stop runners. */

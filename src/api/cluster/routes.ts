@@ -6,7 +6,9 @@ import { registerCancel } from './cancel.js';
 import { registerEvents } from './events.js';
 import { registerHealth } from './health.js';
 import { registerInstances } from './instances.js';
+import { registerMetaInstances } from './metaInstances.js';
 import { registerNodes } from './nodes.js';
+import { registerPlacements } from './placements.js';
 import { registerState } from './state.js';
 import { registerWelcome } from './welcome.js';
 
@@ -15,6 +17,8 @@ export function registerCluster(app: FastifyInstance, context: ApiContext): void
   registerState(app, context);
   registerEvents(app, context);
   registerCancel(app, context);
+  registerMetaInstances(app, context);
+  registerPlacements(app, context);
   registerInstances(app, context);
   registerAwaitInstance(app, context);
   registerNodes(app, context);

@@ -29,6 +29,39 @@ export const instanceSchema = z
 
 export type InstanceForm = z.output<typeof instanceSchema>;
 
+const failureSchema = z.object({ at: z.iso.datetime(), node_id: z.string().optional(), message: z.string() });
+
+export const metaInstanceSchema = z
+  .looseObject({
+    meta_instance_id: z.string(),
+    model_id: z.string(),
+    sharding: z.string(),
+    transport: z.string(),
+    min_nodes: z.int().nullable(),
+    node_ids: z.array(z.string()).nullable(),
+    status: z
+      .enum(['pending', 'placing', 'starting', 'ready', 'retrying', 'failed'])
+      .describe(
+        '`pending`: it fits nowhere just now. `failed`: it is not tried any more until somebody retries it.',
+      ),
+    consecutive_failures: z.int().describe('Since it last served for a while.'),
+    max_retries: z.int().describe('Times that a failed instance is started anew where it is.'),
+    errors: z.array(failureSchema).describe('The newest failures, oldest first.'),
+    placement_error: z
+      .object({
+        at: z.iso.datetime(),
+        message: z.string(),
+        nodes: z.array(z.object({ node_id: z.string(), name: z.string(), reason: z.string() })),
+      })
+      .nullable()
+      .describe('Why it fits nowhere.'),
+    next_attempt_at: z.iso.datetime().nullable(),
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'MetaInstance', description: 'What a user wants to run, until the user takes it back.' });
+
+type MetaInstanceForm = z.output<typeof metaInstanceSchema>;
+
 interface RunnerForm {
   readonly status: string;
   /** Share of the loading that is done, from 0 to 1. */
@@ -40,6 +73,7 @@ export interface StateForm {
   readonly nodes: Readonly<Record<string, unknown>>;
   readonly instances: Readonly<Record<string, InstanceForm>>;
   readonly runners: Readonly<Record<string, RunnerForm>>;
+  readonly meta_instances: Readonly<Record<string, MetaInstanceForm>>;
 }
 
 export function readState(view: NodeView): StateForm {

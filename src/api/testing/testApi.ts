@@ -2,10 +2,20 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { placementFault } from '../../control/placement/explainRefusal.js';
+import type { PlacementPreview } from '../../control/placement/previews.js';
+import type { Placement, PlacementRefusal } from '../../control/placement/types.js';
 import type { ModelListing } from '../../models/listing.js';
-import type { ShoalError } from '../../shared/errors.js';
-import type { InstanceId, ModelId, NodeId } from '../../shared/ids.js';
-import type { ClusterCommands, ControlMessage, FailpointService, NodeView } from '../ports.js';
+import { ShoalError } from '../../shared/errors.js';
+import type { InstanceId, MetaInstanceId, ModelId, NodeId } from '../../shared/ids.js';
+import type {
+  ClusterCommands,
+  ControlMessage,
+  FailpointService,
+  NewInstance,
+  NewMetaInstance,
+  NodeView,
+} from '../ports.js';
 import { type ApiOptions, createApiServer } from '../server.js';
 import { type Behaviour, InMemoryGenerations } from './inMemoryGenerations.js';
 
@@ -48,6 +58,7 @@ const LISTING: ModelListing = {
 export const TEST_STATE = {
   index: 7,
   instances: {},
+  meta_instances: {},
   runners: {},
   nodes: { n1: { node_id: 'n1', memory: { total_bytes: 64, available_bytes: 32 }, addresses: ['a', 'b'] } },
   model_cards: { 'owner/qwen2.5': { layers: 8 } },
@@ -64,16 +75,60 @@ export interface TestApiOptions {
 class InMemoryCommands implements ClusterCommands {
   readonly forgotten: NodeId[] = [];
   readonly deleted: InstanceId[] = [];
+  readonly wishes: NewMetaInstance[] = [];
+  readonly placed: (NewMetaInstance | NewInstance)[] = [];
+  readonly takenBack: MetaInstanceId[] = [];
+  readonly retried: MetaInstanceId[] = [];
   refusal: ShoalError | null = null;
+  /** What placement says of every wish. */
+  placing: Placement | PlacementRefusal | null = null;
 
   async forgetNode(nodeId: NodeId): Promise<void> {
-    if (this.refusal !== null) throw this.refusal;
-    this.forgotten.push(nodeId);
+    this.#record(this.forgotten, nodeId);
   }
 
   async deleteInstance(instanceId: InstanceId): Promise<void> {
+    this.#record(this.deleted, instanceId);
+  }
+
+  async createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId> {
+    if (this.placing?.kind === 'refused' && !this.placing.canFitLater) {
+      throw ShoalError.fromFault(placementFault(this.placing));
+    }
+    return `m${this.#record(this.wishes, wish)}` as MetaInstanceId;
+  }
+
+  async deleteMetaInstance(metaInstanceId: MetaInstanceId): Promise<void> {
+    this.#record(this.takenBack, metaInstanceId);
+  }
+
+  async retryMetaInstance(metaInstanceId: MetaInstanceId): Promise<void> {
+    this.#record(this.retried, metaInstanceId);
+  }
+
+  async placeInstance(wish: NewMetaInstance): Promise<InstanceId> {
+    await this.placement(wish);
+    return `i${this.#record(this.placed, wish)}` as InstanceId;
+  }
+
+  async createInstance(instance: NewInstance): Promise<InstanceId> {
+    return `i${this.#record(this.placed, instance)}` as InstanceId;
+  }
+
+  async placement(wish: NewMetaInstance): Promise<Placement> {
+    if (this.placing?.kind === 'placed') return this.placing;
+    throw this.placing === null
+      ? new ShoalError('model_not_found', `No model "${wish.modelId}" is known.`, { param: 'model_id' })
+      : ShoalError.fromFault(placementFault(this.placing));
+  }
+
+  async previews({ sharding, transport }: NewMetaInstance): Promise<readonly PlacementPreview[]> {
+    return this.placing === null ? [] : [{ sharding, transport, minNodes: 1, result: this.placing }];
+  }
+
+  #record<Asked>(list: Asked[], asked: Asked): number {
     if (this.refusal !== null) throw this.refusal;
-    this.deleted.push(instanceId);
+    return list.push(asked);
   }
 }
 
