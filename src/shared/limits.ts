@@ -199,7 +199,7 @@ export const TIMES = {
   /** Between two pulses at least, however much there is to say. */
   pulseGapMs: 25,
   /** Silence after which a node is suspect, and how long it stays so before it is dead when nobody vouches for it. */
-  suspectAfterMs: 1_000,
+  suspectAfterMs: 800,
   confirmDeathMs: 500,
   /** A starting node listens this long for a master before it looks for one among those that are there. */
   joinGraceMs: 500,
