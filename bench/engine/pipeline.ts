@@ -18,6 +18,7 @@ const SHAPE = SHAPES['qwen3-0.6b'];
 const MIDDLE = SHAPE.layers / 2;
 const DECODE_TOKENS = 16;
 const PREFILL_TOKENS = 512;
+const MS_PER_TICK = 10;
 const [formats = 'q4_0,q8_0', rounds = '3', threadCount = String(availableParallelism())] =
   process.argv.slice(2);
 const threads = Number(threadCount);
@@ -159,8 +160,6 @@ async function timed(pipeline: Pipeline, tokens: number, run: () => Promise<unkn
   await run();
   return { tokens, ms: performance.now() - started, processorMs: pipeline.processorMs() - used };
 }
-
-const MS_PER_TICK = 10;
 
 /** User and system time of a process so far. */
 function processorMs(pid: number): number {
