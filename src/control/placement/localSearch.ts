@@ -1,43 +1,38 @@
-/** Good sets and orders of many machines, without looking at all of them. Every step is bounded and repeatable. */
+/** Good tours over some of many machines, without looking at all of them. Every step is bounded and repeatable. */
 import type { Strategy } from './strategy.js';
 
-export interface ImprovedSet {
-  /** In ascending order. */
-  readonly members: readonly number[];
-  /** What it was judged by. */
-  readonly ms: number;
-}
+/** Times that a whole round of exchanges, or of turns of a tour, is made. */
+const ROUNDS = 2;
+/** Machines outside of a tour that are tried in place of each member in one round. */
+const TRIED_OUTSIDERS = 12;
+/** Exchanges that are judged in one search. */
+const MOST_JUDGED = 600;
 
-/** Times that a whole round of swaps, or of turns of a tour, is made. */
-const ROUNDS = 3;
-/** Machines outside of a set that are tried in place of each member in one round. */
-const TRIED_OUTSIDERS = 24;
-
-/** Swaps members for others while that makes bound and ways together less. */
-export function improveSet(
+/** Puts others in the place of members while that makes bound and ways together less. */
+export function improveOrder(
   strategy: Strategy,
-  members: readonly number[],
+  tour: readonly number[],
   indexes: readonly number[],
-): ImprovedSet {
-  const judge = (set: readonly number[]): number =>
-    strategy.boundMs(set) + strategy.waysMs(nearestTour(strategy, set));
-  let best: ImprovedSet = { members: ascending(members), ms: judge(ascending(members)) };
+): number[] {
+  const judge = (order: readonly number[]): number => strategy.boundMs(order) + strategy.waysMs(order);
   const alone = new Map(indexes.map((index) => [index, strategy.boundMs([index])]));
+  const byBound = [...indexes].sort((a, b) => alone.get(a)! - alone.get(b)! || a - b);
+  let best = [...tour];
+  let bestMs = judge(best);
+  let judged = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const before = best;
-    const outsiders = indexes
-      .filter((index) => !before.members.includes(index))
-      .sort((a, b) => alone.get(a)! - alone.get(b)! || a - b)
-      .slice(0, TRIED_OUTSIDERS);
-    for (const member of before.members) {
+    const before = bestMs;
+    for (let at = 0; at < tour.length; at += 1) {
+      const outsiders = byBound.filter((index) => !best.includes(index)).slice(0, TRIED_OUTSIDERS);
       for (const outsider of outsiders) {
-        if (!best.members.includes(member) || best.members.includes(outsider)) continue;
-        const swapped = ascending(best.members.map((index) => (index === member ? outsider : index)));
-        const ms = judge(swapped);
-        if (ms < best.ms) best = { members: swapped, ms };
+        if (judged >= MOST_JUDGED) return best;
+        judged += 1;
+        const exchanged = best.with(at, outsider);
+        const ms = judge(exchanged);
+        if (ms < bestMs) [best, bestMs] = [exchanged, ms];
       }
     }
-    if (best === before) break;
+    if (bestMs === before) break;
   }
   return best;
 }
@@ -51,7 +46,7 @@ export function nearestTour(strategy: Strategy, members: readonly number[]): num
     let nearest = 0;
     let leastMs = Number.POSITIVE_INFINITY;
     left.forEach((index, at) => {
-      const ms = strategy.waysMs([from, index]);
+      const ms = strategy.pairMs(from, index);
       if (ms < leastMs) [nearest, leastMs] = [at, ms];
     });
     tour.push(...left.splice(nearest, 1));
@@ -75,8 +70,4 @@ export function shortenTour(strategy: Strategy, tour: readonly number[]): number
     if (leastMs === before) break;
   }
   return best;
-}
-
-function ascending(members: readonly number[]): number[] {
-  return [...members].sort((a, b) => a - b);
 }

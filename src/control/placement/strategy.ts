@@ -24,8 +24,10 @@ export interface Strategy {
   boundMs(machines: readonly number[]): number;
   /** What the ways cost in this order, in ms; `IMPOSSIBLE_MS` for each that is needed and not there. */
   waysMs(order: readonly number[]): number;
-  /** The best division over machines in this order; null when none fits. */
-  solve(order: readonly number[]): Solution | null;
+  /** What the way from one to the next costs. */
+  pairMs(from: number, to: number): number;
+  /** The best division over machines in this order; null when none fits and takes less than the cutoff, in ms. */
+  solve(order: readonly number[], cutoffMs: number): Solution | null;
 }
 
 /** More than any request takes. */
