@@ -59,7 +59,7 @@ export function splitLayers(problem: SplitProblem): readonly number[] | null {
   for (let stage = 0; stage < stages.length; stage += 1) {
     const isLast = stage === stages.length - 1;
     const after = rest[stage + 1]!;
-    const arrived: Division[][] = Array.from({ length: end + 1 }, () => []);
+    const arrived = new Map<number, Division[]>();
     for (const before of divisions) {
       forEachShard(problem, stage, before.boundary, (to, sumMs, chunkMs) => {
         const slowestMs = Math.max(before.slowestMs, chunkMs);
@@ -67,11 +67,14 @@ export function splitLayers(problem: SplitProblem): readonly number[] | null {
         const leastMs = reachedMs + furtherChunks * slowestMs + after[to]!;
         if (!(leastMs < bestMs)) return;
         const division = { sumMs: reachedMs, slowestMs, boundary: to, before };
-        if (!isLast) arrived[to]!.push(division);
-        else [best, bestMs] = [division, leastMs];
+        if (isLast) {
+          best = division;
+          bestMs = leastMs;
+        } else if (arrived.has(to)) arrived.get(to)!.push(division);
+        else arrived.set(to, [division]);
       });
     }
-    divisions = arrived.flatMap(undominated);
+    divisions = [...arrived.values()].flatMap(undominated);
   }
   return best.sumMs + furtherChunks * best.slowestMs < problem.cutoffMs ? boundariesOf(best) : null;
 }
@@ -103,20 +106,26 @@ function forEachShard(
 
 /** `[stage][boundary]` least sum from there to the end. */
 function leastRest(problem: SplitProblem): readonly Float64Array[] {
-  const { stages, end } = problem;
+  const { stages, end, isLegal } = problem;
   const rest = Array.from({ length: stages.length + 1 }, () =>
     new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY),
   );
   rest[stages.length]![end] = 0;
   for (let rank = stages.length - 1; rank >= 0; rank -= 1) {
+    const { sumMs, besideSumMs, headSumMs, farthest, reachesEnd } = stages[rank]!;
     const [here, after] = [rest[rank]!, rest[rank + 1]!];
+    const later = stages.length - 1 - rank;
     const lastFrom = rank === 0 ? 0 : end - (stages.length - rank);
     for (let from = rank; from <= lastFrom; from += 1) {
+      // As `forEachShard`, written out: nearly all of the time of placement is spent in this loop.
       let least = Number.POSITIVE_INFINITY;
-      forEachShard(problem, rank, from, (to, sumMs) => {
-        const ms = sumMs + after[to]!;
-        if (ms < least) least = ms;
-      });
+      const last = later === 0 ? end : Math.min(farthest[from]!, end - later);
+      for (let to = later === 0 ? end : from + 1; to <= last; to += 1) {
+        const ms = sumMs[to]! + after[to]!;
+        if (ms < least && isLegal(from, to)) least = ms;
+      }
+      if (later === 0 && reachesEnd[from] === 0) least = Number.POSITIVE_INFINITY;
+      least += besideSumMs - sumMs[from]! + (later === 0 ? headSumMs : 0);
       here[from] = least;
     }
   }

@@ -131,11 +131,13 @@ class Pipeline implements Strategy {
     this.#capacities = pipelines.parts.machines.all.map((_, index) => this.#capacityOf(index));
   }
 
-  boundMs(machines: readonly number[]): number {
+  boundMs(machines: readonly number[], reservedLayers = 0): number {
     const { embeddingBytes, outputBytes, tiedHeadBytes } = this.#pipelines.parts.model.weights;
     const besideBytes = embeddingBytes + outputBytes + (machines.length > 1 ? tiedHeadBytes : 0);
     let lacking = this.#sizes.layersBytes + besideBytes;
-    for (const index of machines) lacking -= this.#capacities[index]!.bytes;
+    const reservedBytes =
+      (reservedLayers * this.#sizes.layersBytes) / (this.#pipelines.boundaries.length - 1);
+    for (const index of machines) lacking -= Math.max(0, this.#capacities[index]!.bytes - reservedBytes);
     if (lacking > 0) return IMPOSSIBLE_MS * (2 + lacking / this.#sizes.layersBytes);
     const capacities = machines.map((index) => this.#capacities[index]!);
     const requestMs = this.#fillMs(capacities, 'requestMsPerByte');
@@ -146,6 +148,10 @@ class Pipeline implements Strategy {
 
   waysMs(order: readonly number[]): number {
     return this.#pipelines.waysMs(order);
+  }
+
+  paceMs(machine: number): number {
+    return this.#capacities[machine]!.requestMsPerByte * this.#sizes.layersBytes;
   }
 
   pairMs(from: number, to: number): number {

@@ -3,7 +3,7 @@
  * and until no bound promises more than `SEARCH_TOLERANCE`. Of more machines, sets of three and more are improved by
  * putting others in their place, from several beginnings, and only a bounded number of orders is solved.
  */
-import { improveOrder, nearestTour, shortenTour } from './localSearch.js';
+import { improveOrder, nearestTour, type Ranked, rank, shortenTour } from './localSearch.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
 
 export interface SearchSpace {
@@ -33,21 +33,23 @@ const EXACT_MACHINES = 6;
 const SEARCH_TOLERANCE = 0.001;
 /** All sets of up to two are looked at, however many machines there are. */
 const EXACT_COUNT = 2;
-/** Orders solved at most where there are more machines than are searched exactly. */
+/** Orders solved at most where there are more machines than are searched exactly; of one set, a part of them. */
 const SOLVED_ORDERS = 24;
-/** Sets that local search begins with. */
-const BEGINNINGS = 3;
+const SETS_SOLVED = 4;
 const PERMUTED_MACHINES = 6;
 
 export function search(space: SearchSpace): Found | null {
   const { machines, count, strategy } = space;
   if (count > machines) return null;
-  const indexes = Array.from({ length: machines }, (_, index) => index);
   if (machines <= EXACT_MACHINES || count <= EXACT_COUNT) {
+    const indexes = Array.from({ length: machines }, (_, index) => index);
     const sets = combinations(indexes, count).map((set) => candidateOf(space, set, () => permutations(set)));
     return solveBest(space, sets, machines <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS);
   }
-  const tours = beginnings(space, indexes).map((tour) => improveOrder(strategy, tour, indexes));
+  const ranked = rank(strategy, machines);
+  const tours = beginnings(space, ranked).map((tour) => improveOrder(strategy, tour, ranked));
+  // Unimproved, the roomiest are the likeliest to hold it where memory is tight.
+  tours.push(nearestTour(strategy, ranked.roomiest.slice(0, count)));
   const bySet = new Map(tours.map((tour) => [[...tour].sort((a, b) => a - b).join(), tour]));
   const sets = [...bySet.values()].map((tour) => candidateOf(space, tour, () => ordersOf(strategy, tour)));
   return solveBest(space, sets, SOLVED_ORDERS);
@@ -70,13 +72,16 @@ function solveBest({ strategy }: SearchSpace, candidates: Candidate[], mostSolve
   for (const { leastMs, handicap, orders } of promising) {
     let cutoffMs = cutoffOf(best, handicap);
     if (leastMs >= cutoffMs) continue;
+    let solvedOfSet = 0;
     const byWays = orders().map((order) => ({ order, waysMs: strategy.waysMs(order) }));
     byWays.sort((a, b) => a.waysMs - b.waysMs);
     for (const { order, waysMs } of byWays) {
       if (leastMs + waysMs >= cutoffMs) break;
       if (solved >= mostSolved) return best;
+      if (solvedOfSet >= mostSolved / SETS_SOLVED) break;
       const solution = strategy.solve(order, cutoffMs);
       solved += 1;
+      solvedOfSet += 1;
       if (solution === null) continue;
       best = { solution, score: solution.requestMs * handicap };
       cutoffMs = cutoffOf(best, handicap);
@@ -90,16 +95,11 @@ function cutoffOf(best: Found | null, handicap: number): number {
   return best === null ? IMPOSSIBLE_MS : (best.score * (1 - SEARCH_TOLERANCE)) / handicap;
 }
 
-/** Tours to begin with: the fastest alone (or, where none holds the model, the roomiest), and the nearest of some. */
-function beginnings({ strategy, count }: SearchSpace, indexes: readonly number[]): number[][] {
-  const alone = new Map(indexes.map((index) => [index, strategy.boundMs([index])]));
-  const byBound = [...indexes].sort((a, b) => alone.get(a)! - alone.get(b)! || a - b);
-  const nearOf = (centre: number): number[] => {
-    const others = byBound.filter((index) => index !== centre);
-    others.sort((a, b) => strategy.pairMs(centre, a) - strategy.pairMs(centre, b));
-    return [centre, ...others.slice(0, count - 1)];
-  };
-  const sets = [byBound.slice(0, count), ...byBound.slice(0, BEGINNINGS - 1).map(nearOf)];
+/** Tours to begin with: the roomiest, the fastest, and the nearest of the fastest. */
+function beginnings({ strategy, count }: SearchSpace, { roomiest, fastest }: Ranked): number[][] {
+  const [centre, ...others] = fastest;
+  others.sort((a, b) => strategy.pairMs(centre!, a) - strategy.pairMs(centre!, b));
+  const sets = [roomiest.slice(0, count), fastest.slice(0, count), [centre!, ...others.slice(0, count - 1)]];
   return sets.map((set) => nearestTour(strategy, set));
 }
 

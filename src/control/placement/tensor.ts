@@ -66,6 +66,11 @@ export class Tensor implements Strategy {
     return answerTokens * this.#sumsMs(order, 1) + this.#chunkCount * this.#sumsMs(order, this.#chunkTokens);
   }
 
+  paceMs(machine: number): number {
+    const { decodeMs, chunkMs } = this.#costs[machine]!;
+    return this.#parts.parameters.answerTokens * decodeMs[1]! + this.#chunkCount * chunkMs[1]!;
+  }
+
   pairMs(from: number, to: number): number {
     return this.waysMs([from, to]);
   }
