@@ -8,7 +8,6 @@ import { registerHealth } from './health.js';
 import { registerInstances } from './instances.js';
 import { registerNodes } from './nodes.js';
 import { registerState } from './state.js';
-import { registerWelcome } from './welcome.js';
 
 export function registerCluster(app: FastifyInstance, context: ApiContext): void {
   registerHealth(app, context);
@@ -18,5 +17,4 @@ export function registerCluster(app: FastifyInstance, context: ApiContext): void
   registerInstances(app, context);
   registerAwaitInstance(app, context);
   registerNodes(app, context);
-  registerWelcome(app);
 }
