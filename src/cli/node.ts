@@ -13,6 +13,7 @@ import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
+import type { InstanceRecord } from '../control/state.js';
 import { ModelCatalogue } from '../models/catalogue.js';
 import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError } from '../shared/errors.js';
@@ -31,7 +32,7 @@ import { clusterFigures, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
-import { createInstances, fitServedModels, type ServedModel } from './servedModels.js';
+import { createInstances, fitServedModels, instancesFor, type ServedModel } from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
@@ -172,7 +173,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
-  const serving = serve(cluster, nodeId, served, stopping.signal, log);
+  const serving = serve(cluster, nodeId, instancesFor(nodeId, served), stopping.signal, log);
   // Whoever reads the address may ask for the models at once; but a cluster that cannot agree stops no start.
   await Promise.race([serving, sleep(FIRST_MASTER_MS, undefined, { signal: stopping.signal, ref: false })]);
 
@@ -211,14 +212,14 @@ function findModel(
 async function serve(
   cluster: ClusterNode,
   nodeId: NodeId,
-  served: readonly ServedModel[],
+  wanted: readonly InstanceRecord[],
   signal: AbortSignal,
   log: Logger,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
       await cluster.untilUpToDate(signal);
-      return await createInstances(cluster, nodeId, served);
+      return await createInstances(cluster, nodeId, wanted);
     } catch (error) {
       if (signal.aborted) return;
       log.warn({ err: error }, 'the models of --serve could not be created; trying again');

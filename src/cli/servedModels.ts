@@ -40,22 +40,33 @@ export async function fitServedModels(
   return served;
 }
 
-/** Creates what is not there. An instance of this node that was made for another size gives way to a new one. */
+/** The instances that these models shall have. Their ids are drawn here, once: creating one again changes nothing. */
+export function instancesFor(nodeId: NodeId, served: readonly ServedModel[]): InstanceRecord[] {
+  return served.map((model) => newInstance(nodeId, model));
+}
+
+/**
+ * Creates what is not there. An instance of this node that was made for another size gives way to a new one. Safe to
+ * repeat after a command that was not answered.
+ * @throws {ShoalError} when a command is refused, or no master answers
+ */
 export async function createInstances(
   cluster: ClusterNode,
   nodeId: NodeId,
-  served: readonly ServedModel[],
+  wanted: readonly InstanceRecord[],
 ): Promise<void> {
-  for (const model of served) {
-    const mine = instancesOn(cluster.state, nodeId).filter(({ modelId }) => modelId === model.modelId);
-    if (mine.some((instance) => isAsWished(instance, model.fit))) continue;
+  for (const instance of wanted) {
+    // Somebody deleted it between two attempts: that is the later wish.
+    if (cluster.state.deletedInstances.includes(instance.instanceId)) continue;
+    const mine = instancesOn(cluster.state, nodeId).filter(({ modelId }) => modelId === instance.modelId);
+    if (mine.some((one) => isOfSameSize(one, instance))) continue;
     for (const { instanceId } of mine) await cluster.command({ kind: 'DeleteInstance', instanceId });
-    await cluster.command({ kind: 'CreateInstance', instance: newInstance(nodeId, model) });
+    await cluster.command({ kind: 'CreateInstance', instance });
   }
 }
 
-function isAsWished(instance: InstanceRecord, fit: Fit): boolean {
-  return instance.contextLength === fit.contextTokens && instance.maxSequences === fit.sequences;
+function isOfSameSize(one: InstanceRecord, other: InstanceRecord): boolean {
+  return one.contextLength === other.contextLength && one.maxSequences === other.maxSequences;
 }
 
 function instancesOn(state: ClusterState, nodeId: NodeId): InstanceRecord[] {
