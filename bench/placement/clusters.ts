@@ -35,6 +35,7 @@ export function modelOf(layers: number, gigabytes: number, hiddenSize: number): 
     weights: {
       layerBytes: each(layerBytes),
       embeddingBytes: head,
+      firstShardBytes: 0,
       outputBytes: head,
       tiedHeadBytes: 0,
       commonBytes: 0,
@@ -46,6 +47,7 @@ export function modelOf(layers: number, gigabytes: number, hiddenSize: number): 
       logitsRowBytes: 512_000,
       mostOutputRows: 512,
       bytesPerCell: 1_074,
+      passedRowsBytes: hiddenSize * 512 * 4,
     },
     work: {
       layerReadBytes: each(layerBytes),

@@ -132,9 +132,7 @@ class Pipeline implements Strategy {
   }
 
   boundMs(machines: readonly number[], reservedLayers = 0): number {
-    const { embeddingBytes, outputBytes, tiedHeadBytes } = this.#pipelines.parts.model.weights;
-    const besideBytes = embeddingBytes + outputBytes + (machines.length > 1 ? tiedHeadBytes : 0);
-    let lacking = this.#sizes.layersBytes + besideBytes;
+    let lacking = this.#sizes.layersBytes + this.#sizes.endsBytes;
     const reservedBytes =
       (reservedLayers * this.#sizes.layersBytes) / (this.#pipelines.boundaries.length - 1);
     for (const index of machines) lacking -= Math.max(0, this.#capacities[index]!.bytes - reservedBytes);

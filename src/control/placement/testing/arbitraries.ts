@@ -47,6 +47,7 @@ export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 })
     weights: fc.record({
       layerBytes: perLayer(layers, megabytes(50, 400)),
       embeddingBytes: megabytes(0, 300),
+      firstShardBytes: oftenFirst(3, 0, 20 * MEGABYTE),
       outputBytes: megabytes(1, 300),
       tiedHeadBytes: fc.oneof(fc.constant(0), megabytes(1, 300)),
       commonBytes: megabytes(0, 2),
@@ -62,6 +63,7 @@ export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 })
       logitsRowBytes: fc.constantFrom(128_000, 608_000),
       mostOutputRows: fc.constant(512),
       bytesPerCell: fc.constant(1_074),
+      passedRowsBytes: megabytes(0, 8),
     }),
     work: fc.record({
       layerReadBytes: perLayer(layers, megabytes(20, 400)),
