@@ -27,7 +27,7 @@ export type TensorSlices =
   /** For people: it follows "cannot be divided into slices: ". */
   | { readonly canBeSliced: false; readonly reason: string };
 
-export interface SlicedDimension {
+interface SlicedDimension {
   /** For people, such as `KV heads`. */
   readonly name: string;
   readonly size: number;
@@ -89,7 +89,7 @@ export interface ModelShape {
   readonly slices: TensorSlices;
 }
 
-export type PlacementNodeStatus = 'alive' | 'suspect' | 'dead' | 'draining';
+type PlacementNodeStatus = 'alive' | 'suspect' | 'dead' | 'draining';
 
 export interface NodeResources {
   readonly nodeId: NodeId;
@@ -158,7 +158,7 @@ export interface PlacedShard {
   readonly memory: ShardMemory;
 }
 
-export interface Prediction {
+interface Prediction {
   /** Between two tokens of a single stream, in milliseconds. */
   readonly tokenMs: number;
   /** From a prompt of `CostParameters.promptTokens` to the first token, in milliseconds. */

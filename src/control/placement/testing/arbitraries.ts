@@ -38,7 +38,7 @@ function cutsOf(layers: number): fc.Arbitrary<LayerCuts> {
     });
 }
 
-export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain((layers) =>
+const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain((layers) =>
   fc.record({
     modelId: fc.constant('model' as ModelId),
     layers: fc.constant(layers),
@@ -148,7 +148,7 @@ export const anySizedWish: fc.Arbitrary<PlacementWish> = fc.record({
   sequences: fc.constantFrom(1, 4, 16),
 });
 
-export const anyWish: fc.Arbitrary<PlacementWish> = fc.record({
+const anyWish: fc.Arbitrary<PlacementWish> = fc.record({
   sharding: fc.constantFrom('Pipeline', 'Tensor'),
   transport: fc.constantFrom('Ring', 'Mesh'),
   minNodes: fc.constantFrom(null, null, 1, 2, 3, 9),
