@@ -37,6 +37,8 @@ export const LIMITS = {
   finishedTasks: 200,
   /** Deleted instances that the state remembers, so that a late word about one does not bring it back. */
   deletedInstances: 1_000,
+  /** Commands that a master which stood still keeps until it knows whether it still rules; more are sent again. */
+  heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
   /** An identifier of a node, instance, runner or task in a message between nodes. */
