@@ -17,12 +17,19 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => ({
   comment: `src/${room} may import only ${[room, ...allowed].join(', ')}`,
   severity: 'error',
   from: { path: `^src/${room}/` },
-  to: { path: '^(src|test|bench|tools)/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
+  to: { path: '^(src|test|bench|tools|dashboard)/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
 }));
 
 module.exports = {
   forbidden: [
     ...roomRules,
+    {
+      name: 'dashboard-imports',
+      comment: 'the page shares what is pure with the node, and its tests may use anything of control',
+      severity: 'error',
+      from: { path: '^dashboard/model/' },
+      to: { path: '^(src|test|bench|tools)/', pathNot: '^src/(control|shared)/' },
+    },
     {
       name: 'no-cycles',
       severity: 'error',

@@ -1,6 +1,7 @@
 /**
  * Makes a fresh clone ready, without any dependency: `npm ci` when node_modules does not match the lockfile, then
- * a build when a source changed. With `--test` it also sets up what only the tests need. Safe to run twice at once.
+ * a build when a source changed, and the same for the dashboard. With `--test` it also sets up what only the tests
+ * need. Safe to run twice at once.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,13 +12,24 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const forTests = process.argv.includes('--test');
 const LOCK_WAIT_MS = 10 * 60_000;
+/** For what a node can do without. */
+const EXTRA_LIMIT_MS = 5 * 60_000;
+
+class SetupError extends Error {}
 
 requireNode(20, 19);
-await withLock(join(root, '.build', 'setup.lock'), () => {
-  install(root, []);
-  if (forTests) install(join(root, 'test', 'oracle'), ['--omit=optional']);
-  build();
-});
+try {
+  await withLock(join(root, '.build', 'setup.lock'), () => {
+    install(root, []);
+    if (forTests) install(join(root, 'test', 'oracle'), ['--omit=optional']);
+    build();
+    dashboard();
+    if (forTests) chromium();
+  });
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  fail(error.message);
+}
 
 function requireNode(major, minor) {
   const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
@@ -25,26 +37,30 @@ function requireNode(major, minor) {
   fail(`Shoal needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}.`);
 }
 
-/** Installs the packages of a folder unless its node_modules came from this very lockfile. */
-function install(folder, flags) {
+/** Installs the packages of a folder unless its node_modules came from this very lockfile, with these flags or none. */
+function install(folder, flags, limitMs) {
   const lockfile = join(folder, 'package-lock.json');
   if (!existsSync(lockfile)) return;
   const stamp = join(folder, 'node_modules', '.shoal-setup');
   const wanted = hash([readFileSync(lockfile), process.platform, process.arch, process.versions.modules]);
-  if (readIfThere(stamp) === wanted) return;
+  const chosen = flags.join(' ');
+  const [installed, installedFlags = ''] = (readIfThere(stamp) ?? '').split('\n');
+  if (installed === wanted && (installedFlags === '' || installedFlags === chosen)) return;
   say(`Installing packages${folder === root ? '' : ` in ${folder.slice(root.length + 1)}`} …`);
   run(
     process.platform === 'win32' ? 'npm.cmd' : 'npm',
     ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...flags],
     folder,
+    limitMs,
   );
-  writeFileSync(stamp, wanted);
+  writeFileSync(stamp, `${wanted}\n${chosen}`);
 }
 
 /** Compiles when a source or the compiler changed; a vanished source clears the output first. */
 function build() {
   const stampFile = join(root, 'dist', '.shoal-build');
-  const sources = ['src', 'test', 'bench', 'tools'].flatMap((folder) => listSources(join(root, folder)));
+  const folders = ['src', 'test', 'bench', 'tools', join('dashboard', 'model')];
+  const sources = folders.flatMap((folder) => listSources(join(root, folder)));
   const names = hash(sources);
   const content = hash(
     [...sources, 'tsconfig.json', 'package-lock.json'].map((file) => readFileSync(join(root, file))),
@@ -57,14 +73,49 @@ function build() {
   writeFileSync(stampFile, `${names}\n${content}`);
 }
 
-function listSources(folder) {
+/** Builds the page that nodes serve. Without it a node starts all the same, with a plain page; tests insist on it. */
+function dashboard() {
+  const folder = join(root, 'dashboard');
+  const stampFile = join(folder, 'dist', '.shoal-build');
+  const sources = [...listSources(folder, /./), ...listSources(join(root, 'src', 'shared'))];
+  const content = hash(sources.flatMap((file) => [file, readFileSync(join(root, file))]));
+  try {
+    const isBuilt = readIfThere(stampFile) === content;
+    if (isBuilt && !forTests) return;
+    install(folder, forTests ? [] : ['--omit=dev', '--fetch-retries=0'], EXTRA_LIMIT_MS);
+    if (isBuilt) return;
+    say('Building the dashboard …');
+    const program = join('node_modules', 'vite', 'bin', 'vite.js');
+    run(process.execPath, [program, 'build', '--logLevel', 'warn'], folder, EXTRA_LIMIT_MS);
+    writeFileSync(stampFile, content);
+  } catch (error) {
+    if (forTests || !(error instanceof SetupError)) throw error;
+    say(`${error.message}\nThe dashboard could not be built; the node starts without it.`);
+  }
+}
+
+/** The browser of the dashboard's tests, where it can be had; they say so when they are skipped. */
+function chromium() {
+  const isDebian = process.platform === 'linux' && existsSync('/usr/bin/apt-get');
+  if (!isDebian || process.getuid() !== 0 || existsSync('/usr/bin/chromium')) return;
+  say('Installing Chromium …');
+  try {
+    run('apt-get', ['update', '-qq'], root, EXTRA_LIMIT_MS);
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], root, EXTRA_LIMIT_MS);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(error.message);
+  }
+}
+
+function listSources(folder, names = /\.ts$/) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.name !== 'node_modules')
+    .filter((entry) => entry.name !== 'node_modules' && entry.name !== 'dist')
     .flatMap((entry) => {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) return listSources(path);
-      return entry.name.endsWith('.ts') ? [path.slice(root.length + 1)] : [];
+      if (entry.isDirectory()) return listSources(path, names);
+      return names.test(entry.name) ? [path.slice(root.length + 1)] : [];
     })
     .sort();
 }
@@ -103,14 +154,16 @@ function isAbandoned(path) {
   }
 }
 
-function run(command, parameters, cwd) {
+function run(command, parameters, cwd, limitMs) {
   const result = spawnSync(command, parameters, {
     cwd,
+    timeout: limitMs,
     stdio: ['ignore', 2, 2],
     shell: command.endsWith('.cmd'),
   });
-  if (result.error) fail(`${command} could not be started: ${result.error.message}`);
-  if (result.status !== 0) fail(`${command} ${parameters.join(' ')} failed; its output is above.`);
+  if (result.error) throw new SetupError(`${command} could not be run: ${result.error.message}`);
+  if (result.status === 0) return;
+  throw new SetupError(`${command} ${parameters.join(' ')} failed; its output is above.`);
 }
 
 function hash(parts) {

@@ -24,9 +24,14 @@ const checks = [
   [
     'folder rules',
     'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
-    ['--output-type', 'err', 'src', 'test', 'bench'],
+    ['--output-type', 'err', 'src', 'test', 'bench', 'dashboard/model'],
   ],
   ['dead exports', 'node_modules/knip/bin/knip.js', ['--no-progress']],
+  [
+    'types of the dashboard',
+    'dashboard/node_modules/svelte-check/bin/svelte-check',
+    ['--tsconfig', 'dashboard/tsconfig.json', '--output', 'human', '--fail-on-warnings'],
+  ],
   ['generated docs are fresh', 'dist/tools/docs/generate.js', ['--check']],
 ];
 
@@ -58,7 +63,7 @@ async function check(name, script, parameters) {
 /** Each file is a suite of its own, so that its hooks concern its own tests only. */
 async function unitTests() {
   const entry = join(scratch, 'unit.mjs');
-  const files = testFiles(join(root, 'dist', 'src'));
+  const files = ['src', 'dashboard'].flatMap((folder) => testFiles(join(root, 'dist', folder)));
   const suites = files.map((file) => {
     const [name, address] = [relative(root, file), pathToFileURL(file).href].map((text) =>
       JSON.stringify(text),

@@ -1,10 +1,12 @@
 /**
  * A whole model against the same model as two shards in processes of their own, one after the other on this machine:
  * `node dist/bench/engine/pipeline.js [q4_0,q8_0] [rounds] [threads]`. What a cut costs beside the network. They take turns; a
- * ratio is the median over the rounds.
+ * ratio is the median over the rounds. The processor time of all processes is measured too, because on a busy machine
+ * two processes that take turns are given more of it than one that never sleeps. Linux only.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { ChildPlan } from './pipelineChild.js';
@@ -16,6 +18,7 @@ const SHAPE = SHAPES['qwen3-0.6b'];
 const MIDDLE = SHAPE.layers / 2;
 const DECODE_TOKENS = 16;
 const PREFILL_TOKENS = 512;
+const MS_PER_TICK = 10;
 const [formats = 'q4_0,q8_0', rounds = '3', threadCount = String(availableParallelism())] =
   process.argv.slice(2);
 const threads = Number(threadCount);
@@ -35,7 +38,18 @@ const PARTS = {
   'prefill 512': prefill,
 } as const;
 
+/** By what was measured. */
+type Speeds = Readonly<Record<string, number>>;
+
+interface Taken {
+  readonly tokens: number;
+  readonly ms: number;
+  /** Of all processes together. */
+  readonly processorMs: number;
+}
+
 interface Pipeline {
+  processorMs(): number;
   compute(step: WireStep): Promise<Float32Array>;
   stop(): Promise<void>;
 }
@@ -45,36 +59,35 @@ process.stdout.write(
 );
 for (const format of formats.split(',') as Format[]) {
   const modelPath = randomModel('qwen3-0.6b', format);
-  const results: Record<keyof typeof PARTS, { whole: number; cut: number }[]> = {
-    decode: [],
-    'decode, batch 8': [],
-    'prefill 512': [],
-  };
+  const pairs: Record<keyof typeof SIDES, Speeds>[] = [];
   for (let round = 0; round < Number(rounds); round += 1) {
-    const speeds: Partial<Record<keyof typeof SIDES, Record<string, number>>> = {};
-    for (const side of round % 2 === 0 ? (['whole', 'cut'] as const) : (['cut', 'whole'] as const)) {
-      speeds[side] = await measure(modelPath, side);
-    }
-    for (const part of Object.keys(PARTS) as (keyof typeof PARTS)[]) {
-      results[part].push({ whole: speeds.whole?.[part] ?? 0, cut: speeds.cut?.[part] ?? 0 });
+    if (round % 2 === 0)
+      pairs.push({ whole: await measure(modelPath, 'whole'), cut: await measure(modelPath, 'cut') });
+    else {
+      const cut = await measure(modelPath, 'cut');
+      pairs.push({ whole: await measure(modelPath, 'whole'), cut });
     }
   }
-  for (const [part, pairs] of Object.entries(results)) {
-    const whole = median(pairs.map((pair) => pair.whole));
-    const cut = median(pairs.map((pair) => pair.cut));
-    const ratio = median(pairs.map((pair) => pair.cut / pair.whole));
+  for (const what of Object.keys(pairs[0]?.whole ?? {})) {
+    const of = (side: keyof typeof SIDES) => pairs.map((pair) => pair[side][what] ?? Number.NaN);
+    const [whole, cut] = [of('whole'), of('cut')];
+    const ratio = median(cut.map((speed, round) => speed / (whole[round] ?? Number.NaN)));
     process.stdout.write(
-      `| ${format} | ${part} | ${whole.toFixed(1)} tok/s | ${cut.toFixed(1)} tok/s | ${ratio.toFixed(2)} |\n`,
+      `| ${format} | ${what} | ${median(whole).toFixed(1)} | ${median(cut).toFixed(1)} | ${ratio.toFixed(2)} |\n`,
     );
   }
 }
 
-async function measure(modelPath: string, side: keyof typeof SIDES): Promise<Record<string, number>> {
+async function measure(modelPath: string, side: keyof typeof SIDES): Promise<Speeds> {
   const pipeline = start(SIDES[side].map((layers) => ({ modelPath, layers, threads, polling: 0 })));
   try {
     await prefill(pipeline);
     const speeds: Record<string, number> = {};
-    for (const [part, run] of Object.entries(PARTS)) speeds[part] = await run(pipeline);
+    for (const [part, run] of Object.entries(PARTS)) {
+      const { tokens, ms, processorMs } = await run(pipeline);
+      speeds[`${part}: tokens a second`] = (tokens * 1000) / ms;
+      speeds[`${part}: tokens a second of processor time`] = (tokens * 1000) / processorMs;
+    }
     return speeds;
   } finally {
     await pipeline.stop();
@@ -101,6 +114,7 @@ function start(plans: readonly ChildPlan[]): Pipeline {
         waiting = { resolve, reject };
         first.stdin?.write(encodeStep(step));
       }),
+    processorMs: () => children.reduce((sum, { pid }) => sum + processorMs(pid ?? 0), 0),
     stop: async () => {
       waiting = null;
       first.stdin?.end();
@@ -109,8 +123,7 @@ function start(plans: readonly ChildPlan[]): Pipeline {
   };
 }
 
-/** @returns tokens a second */
-async function decode(pipeline: Pipeline, batch: number): Promise<number> {
+async function decode(pipeline: Pipeline, batch: number): Promise<Taken> {
   const sequences = Int32Array.from({ length: batch }, (_, sequence) => sequence);
   let tokens = new Float32Array(batch).fill(7);
   const step = async (position: number): Promise<void> => {
@@ -125,21 +138,36 @@ async function decode(pipeline: Pipeline, batch: number): Promise<number> {
   };
   const warmUp = 4;
   for (let position = 0; position < warmUp; position += 1) await step(position);
-  const started = performance.now();
-  for (let count = 0; count < DECODE_TOKENS; count += 1) await step(warmUp + count);
-  return (DECODE_TOKENS * batch * 1000) / (performance.now() - started);
+  return timed(pipeline, DECODE_TOKENS * batch, async () => {
+    for (let count = 0; count < DECODE_TOKENS; count += 1) await step(warmUp + count);
+  });
 }
 
-/** @returns tokens a second */
-async function prefill(pipeline: Pipeline): Promise<number> {
+function prefill(pipeline: Pipeline): Promise<Taken> {
+  return timed(pipeline, PREFILL_TOKENS, () =>
+    pipeline.compute({
+      positions: Int32Array.from({ length: PREFILL_TOKENS }, (_, row) => row),
+      sequences: new Int32Array(PREFILL_TOKENS),
+      outputs: Uint8Array.from({ length: PREFILL_TOKENS }, (_, row) => (row === PREFILL_TOKENS - 1 ? 1 : 0)),
+      numbers: Float32Array.from({ length: PREFILL_TOKENS }, (_, row) => 10 + (row % 200)),
+    }),
+  );
+}
+
+async function timed(pipeline: Pipeline, tokens: number, run: () => Promise<unknown>): Promise<Taken> {
   const started = performance.now();
-  await pipeline.compute({
-    positions: Int32Array.from({ length: PREFILL_TOKENS }, (_, row) => row),
-    sequences: new Int32Array(PREFILL_TOKENS),
-    outputs: Uint8Array.from({ length: PREFILL_TOKENS }, (_, row) => (row === PREFILL_TOKENS - 1 ? 1 : 0)),
-    numbers: Float32Array.from({ length: PREFILL_TOKENS }, (_, row) => 10 + (row % 200)),
-  });
-  return (PREFILL_TOKENS * 1000) / (performance.now() - started);
+  const used = pipeline.processorMs();
+  await run();
+  return { tokens, ms: performance.now() - started, processorMs: pipeline.processorMs() - used };
+}
+
+/** User and system time of a process so far. */
+function processorMs(pid: number): number {
+  // The name of the process, in brackets, may hold anything.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
 function median(values: readonly number[]): number {

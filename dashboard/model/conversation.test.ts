@@ -14,6 +14,7 @@ import {
   keepNewest,
   newConversation,
   readConversations,
+  takeOver,
   titleOf,
 } from './conversation.js';
 
@@ -128,4 +129,15 @@ test('a title is the first question, on one line', () => {
   assert.equal(titleOf(talk('  What\n is  this? ')), 'What is this?');
   assert.equal(titleOf(newConversation('c', 'm', 0)), 'New conversation');
   assert.equal(titleOf(talk('x'.repeat(100))).length, 48);
+});
+
+test('two tabs: what the other one adds, changes and removes is taken over, but for what comes in here', () => {
+  const [old, busy, gone] = ['old', 'busy', 'gone'].map((id) => ({ ...talk(id), id, changedAt: 1 }));
+  assert.ok(old && busy && gone);
+  const coming = ask(busy, 'more', { question: 'x', answer: 'y' }, 2);
+  const newer = { ...talk('old', 'more'), id: 'old', changedAt: 5 };
+  const added = { ...talk('added'), id: 'added', changedAt: 4 };
+  const merged = takeOver([old, coming, gone], [old, busy, gone], [newer, added]);
+  assert.deepEqual(merged, [newer, added, coming]);
+  assert.deepEqual(takeOver([old], [], []), [old], 'what the other tab never had is not removed by it');
 });

@@ -186,3 +186,25 @@ function readMessage(value: unknown): ChatMessage | null {
   const message = { ...blank(value.id, value.role), ...value } as ChatMessage;
   return message.status === 'streaming' ? { ...message, status: 'stopped' } : message;
 }
+
+/**
+ * What another tab of the browser wrote down, taken over: what is new or newer there, and without what it removed.
+ * @param before what stood there until now; what is gone since then was removed
+ */
+export function takeOver(
+  mine: readonly Conversation[],
+  before: readonly Conversation[],
+  after: readonly Conversation[],
+): Conversation[] {
+  const theirs = new Map(after.map((conversation) => [conversation.id, conversation]));
+  const removed = new Set(before.map(({ id }) => id).filter((id) => !theirs.has(id)));
+  const own = new Set(mine.map(({ id }) => id));
+  const kept = mine.flatMap((conversation) => {
+    // An answer that comes in here is known nowhere else.
+    if (isStreaming(conversation)) return [conversation];
+    if (removed.has(conversation.id)) return [];
+    const other = theirs.get(conversation.id);
+    return [other !== undefined && other.changedAt > conversation.changedAt ? other : conversation];
+  });
+  return [...kept, ...after.filter(({ id }) => !own.has(id))].sort((a, b) => b.changedAt - a.changedAt);
+}

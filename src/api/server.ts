@@ -14,6 +14,7 @@ import { packageRoot } from '../shared/packageRoot.js';
 import { registerBench } from './bench/routes.js';
 import { registerCluster } from './cluster/routes.js';
 import type { ApiComponents, ApiContext } from './context.js';
+import { type DashboardOptions, registerDashboard } from './dashboard/routes.js';
 import { registerDebug } from './debug/routes.js';
 import { createAccessCheck } from './http/access.js';
 import { errorBody, httpFault, sendFault } from './http/errors.js';
@@ -30,7 +31,7 @@ export type { ApiComponents } from './context.js';
 export interface ApiOptions {
   /** Address that the API will be bound to. On a loopback address, only loopback host names are answered. */
   readonly host: string;
-  /** When there is one, every path but `/health` needs one of them. @default [] */
+  /** When there is one, every path but `/health` and the files of the page at `/` needs one of them. @default [] */
   readonly apiKeys?: readonly string[];
   /** Origins of web pages that may call; `*` = all. @default [] */
   readonly allowedOrigins?: readonly string[];
@@ -42,6 +43,7 @@ export interface ApiOptions {
   readonly deadlineGraceMs?: number;
   /** How long `close()` lets requests in flight go on, in milliseconds. @default TIMES.drainMs */
   readonly drainMs?: number;
+  readonly dashboard?: DashboardOptions;
 }
 
 /**
@@ -101,6 +103,7 @@ export function createApiServer(components: ApiComponents, options: ApiOptions):
     registerOpenAi(scope, context);
     registerBench(scope, context);
     registerCluster(scope, context);
+    registerDashboard(scope, options.dashboard);
     registerDebug(scope, context);
   });
   return app;

@@ -30,7 +30,13 @@ import { clusterFigures, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
-import { declareServed, modelsHere, resolveServed } from './servedModels.js';
+import {
+  declareServed,
+  modelsHere,
+  resolveServed,
+  type ServedWish,
+  wishesFor,
+} from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
@@ -171,7 +177,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
-  const serving = serve(cluster, served, options, stopping.signal);
+  const serving = serve(cluster, wishesFor(served, options), stopping.signal);
   // Whoever reads the address may ask for the models at once; but a cluster that cannot agree stops no start.
   await Promise.race([serving, sleep(FIRST_MASTER_MS, undefined, { signal: stopping.signal, ref: false })]);
   serving.catch((error: unknown) => log.error({ err: error }, 'the models of --serve cannot be served'));
@@ -210,14 +216,13 @@ function findModel(
 /** Declares the models as soon as there is a master, however often that takes. Rejects with what no retry mends. */
 async function serve(
   cluster: ClusterNode,
-  served: readonly ResolvedModel[],
-  options: UpOptions,
+  wishes: readonly ServedWish[],
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
       await cluster.untilUpToDate(signal);
-      return await declareServed(cluster, served, options);
+      return await declareServed(cluster, wishes);
     } catch (error) {
       if (signal.aborted) return;
       if (!ShoalError.fromFault(toFault(error)).retryable) throw error;

@@ -1,6 +1,9 @@
 /** What `--serve` asks for: a wish for each model, unless there is one in the cluster already. */
 import { randomUUID } from 'node:crypto';
 import type { ClusterNode } from '../cluster/clusterNode.js';
+import type { ModelShape } from '../control/placement/types.js';
+import type { MetaInstanceWish } from '../control/state.js';
+import type { ModelCard } from '../models/card.js';
 import type { ModelCatalogue, ResolvedModel } from '../models/catalogue.js';
 import type { MetaInstanceId, ModelId } from '../shared/ids.js';
 import { placementShape } from '../worker/placementShape.js';
@@ -28,29 +31,49 @@ export async function modelsHere(
   return [...new Set([...listed, ...served].map(({ modelId }) => modelId))].sort();
 }
 
-/** @throws {ShoalError} `placement_impossible` when a model can never fit, `not_ready` without a master */
-export async function declareServed(
-  cluster: ClusterNode,
+export interface ServedWish {
+  readonly metaInstance: MetaInstanceWish;
+  readonly shape: ModelShape;
+}
+
+/** The wishes for these models. Their ids are drawn here, once: to declare one again changes nothing. */
+export function wishesFor(
   served: readonly ResolvedModel[],
   { context, sequences }: UpOptions,
-): Promise<void> {
-  for (const { modelId, card } of served) {
-    const isThere = [...cluster.state.metaInstances.values()].some((wish) => wish.modelId === modelId);
-    if (isThere) continue;
-    await cluster.command({
-      kind: 'CreateMetaInstance',
-      metaInstance: {
-        metaInstanceId: randomUUID() as MetaInstanceId,
-        modelId,
-        sharding: 'Pipeline',
-        transport: 'Ring',
-        minNodes: null,
-        nodeIds: null,
-        requireRdma: false,
-        contextTokens: context,
-        sequences,
-      },
-      shape: placementShape(modelId, card),
-    });
+): readonly ServedWish[] {
+  return served.map(({ modelId, card }) => ({
+    metaInstance: {
+      metaInstanceId: randomUUID() as MetaInstanceId,
+      modelId,
+      sharding: 'Pipeline',
+      transport: 'Ring',
+      minNodes: null,
+      nodeIds: null,
+      requireRdma: false,
+      contextTokens: context,
+      sequences,
+    },
+    shape: shapeOf(modelId, card),
+  }));
+}
+
+/** What placement has to know of a model; in this version it runs on one machine as a whole. */
+export function shapeOf(modelId: ModelId, card: ModelCard): ModelShape {
+  const reason = 'it runs on one machine as a whole in this version.';
+  const shape = placementShape(modelId, card, { canBeSliced: false, reason });
+  return { ...shape, cuts: { canBeCut: false, reason } };
+}
+
+/**
+ * Declares what is not there. Safe to repeat after a command that was not answered.
+ * @throws {ShoalError} `placement_impossible` when a model can never fit, `not_ready` without a master
+ */
+export async function declareServed(cluster: ClusterNode, wishes: readonly ServedWish[]): Promise<void> {
+  for (const wish of wishes) {
+    const { modelId, metaInstanceId } = wish.metaInstance;
+    // Somebody deleted it between two attempts: that is the later wish.
+    if (cluster.state.deletedMetaInstances.includes(metaInstanceId)) continue;
+    const isThere = [...cluster.state.metaInstances.values()].some((other) => other.modelId === modelId);
+    if (!isThere) await cluster.command({ kind: 'CreateMetaInstance', ...wish });
   }
 }

@@ -133,6 +133,31 @@ test('R57: a disk that refuses does not count as one that has the decision: the 
   node.disk.failNext(0);
 });
 
+test('R11: what a node is asked before it stops, and after that, ends with a code', async (t) => {
+  const { network, nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [first, second] = nodes as [TestNode, TestNode];
+  const follower = master(first) === first.nodeId ? second : first;
+  // The master is silent, so that nothing is answered before the node stops.
+  network.cut(first.links, second.links);
+  const ask = (name: string) => {
+    const task = { taskId: name as TaskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
+    const ended = new Promise<string>((resolve, reject) => {
+      follower.cluster.openTask(task, { placed: reject, ended: ({ code }) => resolve(code) });
+    });
+    const instance = instanceOn(follower, name);
+    const answered = follower.cluster.command({ kind: 'CreateInstance', instance });
+    return { ended, refused: assert.rejects(answered, { code: 'not_ready' }) };
+  };
+  const before = ask('before');
+  follower.cluster.stop();
+  const after = ask('after');
+  for (const { ended, refused } of [before, after]) {
+    assert.equal(await ended, 'not_ready');
+    await refused;
+  }
+});
+
 test('R59: two sides of a cut cable each serve on, and are one again with what both decided', async (t) => {
   const { network, nodes } = await startCluster(2);
   t.after(() => Promise.all(nodes.map((node) => node.kill())));

@@ -60,6 +60,8 @@ export interface ClusterNodeComponents {
   readonly store: NodeStore;
 }
 
+const STOPPED: Fault = { code: 'not_ready', message: 'this node is stopping' };
+
 export class ClusterNode {
   readonly #links: PeerLinks;
   readonly #store: NodeStore;
@@ -122,10 +124,15 @@ export class ClusterNode {
     this.stop();
   }
 
-  /** Takes part no longer, without a word. */
+  /** Takes part no longer, without a word. Commands and tasks that are still open end with `not_ready`. */
   stop(): void {
     clearInterval(this.#ticker);
     this.#isStopped = true;
+    const [commands, tasks] = [[...this.#commands.values()], [...this.#tasks.values()]];
+    this.#commands.clear();
+    this.#tasks.clear();
+    for (const settle of commands) settle({ fault: STOPPED });
+    for (const task of tasks) task.ended(STOPPED);
   }
 
   /** Rejects with the reason of the signal. */
@@ -148,12 +155,13 @@ export class ClusterNode {
 
   /**
    * Has the master carry out a command, whoever that is by then.
-   * @throws {ShoalError} the master's refusal, or `not_ready` when none answered in time
+   * @throws {ShoalError} the master's refusal, or `not_ready` when none answered in time or this node stops
    */
   async command(
     command: ClusterCommand,
     timeoutMs: number = TIMES.commandDeadlineMs,
   ): Promise<CommandAnswer> {
+    if (this.#isStopped) throw ShoalError.fromFault(STOPPED);
     const key = randomUUID();
     const answer = await new Promise<CommandAnswer | { readonly fault: Fault }>((resolve) => {
       this.#commands.set(key, resolve);
@@ -170,6 +178,10 @@ export class ClusterNode {
     >,
     listener: TaskListener,
   ): void {
+    if (this.#isStopped) {
+      listener.ended(STOPPED);
+      return;
+    }
     this.#tasks.set(task.taskId, listener);
     this.#handle({ kind: 'TaskArrived', ...task });
   }

@@ -77,17 +77,19 @@ const shape = z.object({
   weights: z.object({
     layerBytes: perLayer,
     embeddingBytes: count,
+    firstShardBytes: count,
     outputBytes: count,
     tiedHeadBytes: count,
     commonBytes: count,
   }),
   cache: z.object({ cellBytes: perLayer, sequenceBytes: perLayer, cellMultiple: count }),
   overhead: z.object({
-    fixedBytes: count,
-    activationBytes: count,
-    logitsRowBytes: count,
+    fixedBytes: z.number(),
+    activationBytes: z.number(),
+    logitsRowBytes: z.number(),
     mostOutputRows: count,
     bytesPerCell: z.number(),
+    passedRowsBytes: count,
   }),
   work: z.object({
     layerReadBytes: perLayer,

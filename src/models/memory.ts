@@ -118,37 +118,6 @@ function rowsOf(wish: MemoryWish): number {
   return wish.batchRows ?? ENGINE.batchRows;
 }
 
-/** What the overhead of a shard is made of, for who estimates it by formula: see `computeBytes`. */
-export interface OverheadParts {
-  /** Of the process and of any context. */
-  readonly fixedBytes: number;
-  readonly activationBytes: number;
-  readonly logitsRowBytes: number;
-  /** Rows of one step: no more give logits. */
-  readonly mostOutputRows: number;
-  readonly bytesPerCell: number;
-  readonly cellMultiple: number;
-}
-
-export function overheadParts(shape: ModelShape, batchRows: number = ENGINE.batchRows): OverheadParts {
-  return {
-    fixedBytes: PROCESS_BYTES + CONTEXT_BYTES,
-    activationBytes: batchRows * rowWidthOf(shape) * F32_BYTES,
-    logitsRowBytes: shape.vocabularySize * F32_BYTES,
-    mostOutputRows: batchRows,
-    bytesPerCell: batchRows * F16_BYTES + CELL_RECORD_BYTES,
-    cellMultiple: CELL_MULTIPLE,
-  };
-}
-
-function rowWidthOf(shape: ModelShape): number {
-  const attentionWidth = (Math.max(...shape.heads) + Math.max(...shape.keyValueHeads)) * shape.keyLength;
-  return (
-    LIVE_HIDDEN_STATES * shape.hiddenSize +
-    Math.max(LIVE_FEED_FORWARD * shape.feedForwardLength, LIVE_ATTENTION * attentionWidth)
-  );
-}
-
 /**
  * Compute buffers of one step, in bytes. Parts of the graph that are not alive at the same time share their memory:
  * - activations: rows × (2 × hidden + the larger of 3 × feed-forward and 2 × (queries + keys)) × 4;
@@ -159,7 +128,11 @@ function rowWidthOf(shape: ModelShape): number {
 function computeBytes(shape: ModelShape, cells: number, wish: MemoryWish, isLast: boolean): number {
   const rows = rowsOf(wish);
   const outputRows = Math.min(rows, wish.outputRows ?? wish.sequences);
-  const activations = rows * rowWidthOf(shape) * F32_BYTES;
+  const attentionWidth = (Math.max(...shape.heads) + Math.max(...shape.keyValueHeads)) * shape.keyLength;
+  const rowWidth =
+    LIVE_HIDDEN_STATES * shape.hiddenSize +
+    Math.max(LIVE_FEED_FORWARD * shape.feedForwardLength, LIVE_ATTENTION * attentionWidth);
+  const activations = rows * rowWidth * F32_BYTES;
   const logits = isLast ? outputRows * shape.vocabularySize * F32_BYTES : 0;
   const mask = rows * cells * F16_BYTES + cells * CELL_RECORD_BYTES;
   return CONTEXT_BYTES + Math.max(activations, logits) + logits + mask;

@@ -49,6 +49,8 @@ export const LIMITS = {
   shortIdCharacters: 8,
   /** Decisions of one look at what should run; the next look goes on. */
   reconcilePasses: 64,
+  /** Commands that a master which stood still keeps until it knows whether it still rules; more are sent again. */
+  heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
   /** An identifier of a node, instance, runner or task in a message between nodes. */
@@ -214,7 +216,7 @@ export const TIMES = {
   /** Between two pulses at least, however much there is to say. */
   pulseGapMs: 25,
   /** Silence after which a node is suspect, and how long it stays so before it is dead when nobody vouches for it. */
-  suspectAfterMs: 1_000,
+  suspectAfterMs: 800,
   confirmDeathMs: 500,
   /** A starting node listens this long for a master before it looks for one among those that are there. */
   joinGraceMs: 500,

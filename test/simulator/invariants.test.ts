@@ -146,6 +146,19 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    what: 'each word is answered with two',
+    invariant: 'bounded-talk',
+    harm: {
+      outputs: (outputs, _core, input) =>
+        input.kind === 'Received' && input.message.kind === 'Pulse'
+          ? [
+              ...outputs,
+              ...[1, 2].map(() => ({ kind: 'Send', to: input.from, message: input.message }) as const),
+            ]
+          : outputs,
+    },
+  },
+  {
     what: 'a node takes no request',
     invariant: 'served-when-healthy',
     harm: {

@@ -177,7 +177,10 @@ function firstLine(child: ChildProcess): Promise<FirstLine> {
       () => reject(new Error(`no address after ${START_LIMIT_MS} ms`)),
       START_LIMIT_MS,
     );
-    child.once('exit', (code) => reject(new Error(`the node ended with ${code} before it listened`)));
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      reject(new Error(`the node ended with ${code} before it listened`));
+    });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).once('line', (line) => {
       clearTimeout(timer);
       const first = JSON.parse(line) as FirstLine;

@@ -10,7 +10,6 @@ import { registerMetaInstances } from './metaInstances.js';
 import { registerNodes } from './nodes.js';
 import { registerPlacements } from './placements.js';
 import { registerState } from './state.js';
-import { registerWelcome } from './welcome.js';
 
 export function registerCluster(app: FastifyInstance, context: ApiContext): void {
   registerHealth(app, context);
@@ -22,5 +21,4 @@ export function registerCluster(app: FastifyInstance, context: ApiContext): void
   registerInstances(app, context);
   registerAwaitInstance(app, context);
   registerNodes(app, context);
-  registerWelcome(app);
 }

@@ -40,17 +40,17 @@ function call(
 
 const json = { 'content-type': 'application/json' };
 
-test('R73: with API keys, every path but /health needs one, as Bearer or x-api-key', async () => {
+test('R73: with API keys, every path but /health and the page needs one, as Bearer or x-api-key', async () => {
   const api = await startTestApi({ api: { apiKeys: ['first-key', 'second-key'] } });
   try {
     assert.equal((await call(api, 'GET', '/health', {})).status, 200);
     assert.equal((await call(api, 'GET', '/health?probe=1', {})).status, 200);
+    assert.equal((await call(api, 'GET', '/', {})).status, 200);
     for (const path of [
       '/state',
       '/v1/models',
       '/metrics',
       '/ready',
-      '/',
       '/openapi.json',
       '/nothing',
       '/health/',

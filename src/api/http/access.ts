@@ -17,6 +17,13 @@ export interface AccessOptions {
   readonly host: string;
 }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route answers is no secret: it is sent without an API key. */
+    readonly needsNoKey?: boolean;
+  }
+}
+
 /** Paths that need no key: a load balancer asks them. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/health']);
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -60,7 +67,8 @@ export function createAccessCheck(
         );
       }
     }
-    if (digests.length > 0 && !OPEN_PATHS.has(pathOf(request.url))) checkKey(request, digests);
+    const isOpen = OPEN_PATHS.has(pathOf(request.url)) || request.routeOptions.config?.needsNoKey === true;
+    if (digests.length > 0 && !isOpen) checkKey(request, digests);
     return undefined;
   };
 }

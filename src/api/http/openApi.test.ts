@@ -33,11 +33,16 @@ after(() => api.close());
 
 const ROUTES = [
   'delete /instance/{id}',
+  'delete /meta_instance/{id}',
   'get /',
   'get /events',
   'get /health',
   'get /instance/await',
+  'get /instance/placement',
+  'get /instance/previews',
   'get /instance/{id}',
+  'get /meta_instance/{id}',
+  'get /meta_instances',
   'get /metrics',
   'get /models',
   'get /node_id',
@@ -48,7 +53,11 @@ const ROUTES = [
   'get /v1/models',
   'get /v1/models/{id}',
   'post /bench/chat/completions',
+  'post /instance',
+  'post /meta_instance',
+  'post /meta_instance/{id}/retry',
   'post /nodes/{id}/forget',
+  'post /place_instance',
   'post /v1/cancel/{command_id}',
   'post /v1/chat/completions',
   'post /v1/completions',
@@ -79,7 +88,7 @@ test('each operation has a name of its own, its path parameters, a success and c
         inPath,
       );
       assert.ok(declared.every((parameter) => parameter.required === true));
-      const success = '202' in operation.responses ? '202' : '200';
+      const success = ['201', '202'].find((status) => status in operation.responses) ?? '200';
       for (const status of [success, '400', '401', '403', '500']) {
         assert.ok(operation.responses[status]?.description, `${method} ${path} ${status}`);
         assert.ok(Object.keys(operation.responses[status]?.content ?? {}).length > 0);

@@ -22,8 +22,17 @@ declare module 'fastify' {
   }
 }
 
-/** Routes that machines poll: seen in metrics, and in the log only when they fail. */
-const POLLED_ROUTES: ReadonlySet<string> = new Set(['/health', '/ready', '/metrics', '/state', '/node_id']);
+/** Routes that machines and open dashboards poll: seen in metrics, and in the log only when they fail. */
+const POLLED_ROUTES: ReadonlySet<string> = new Set([
+  '/health',
+  '/ready',
+  '/metrics',
+  '/state',
+  '/state/:path',
+  '/node_id',
+  '/assets/:name',
+  '/favicon.svg',
+]);
 const CLIENT_CLOSED_REQUEST = ERRORS.cancelled.status;
 const FIRST_SERVER_ERROR = 500;
 

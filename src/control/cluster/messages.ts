@@ -117,3 +117,5 @@ export type PeerMessage =
       readonly to: NodeId;
       readonly message: PeerMessage;
     };
+
+export type Received<Kind extends PeerMessage['kind']> = Extract<PeerMessage, { readonly kind: Kind }>;

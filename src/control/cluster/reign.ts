@@ -6,7 +6,7 @@ import type { NodeId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
 import type { CommandAnswer } from './commands.js';
 import type { ControlLog } from './controlLog.js';
-import type { PeerMessage } from './messages.js';
+import type { Claim, PeerMessage } from './messages.js';
 import { compareEpochs, type Epoch, type Position } from './position.js';
 
 interface Follower {
@@ -47,6 +47,10 @@ export class Reign {
   /** The same master goes on in a later epoch, so that its log is newer than any that it heard of. */
   renew(epoch: Epoch): void {
     this.#epoch = epoch;
+  }
+
+  get claim(): Claim {
+    return { epoch: this.#epoch, members: this.members, since: this.since };
   }
 
   /** Followers and the master itself. */

@@ -146,8 +146,8 @@ function grow(
   const mostMs = solution.requestMs * (1 + CACHE_GROWTH_SHARE);
   for (let contexts = size.sequences; contexts > 1; contexts -= 1) {
     const larger = oneContext(size.contextTokens, wish, contexts);
-    const grown = ofSize(larger).solve(solution.order);
-    if (grown === null || grown.requestMs > mostMs) continue;
+    const grown = ofSize(larger).solve(solution.order, mostMs);
+    if (grown === null) continue;
     const cacheBytes = grown.shards.reduce((sum, { memory }) => sum + memory.cacheBytes, 0);
     if (cacheBytes <= freeBytes * ENGINE.cacheMemoryShare) return { solution: grown, size: larger };
   }

@@ -28,6 +28,7 @@ const MODEL: ModelShape = {
   weights: {
     layerBytes: each(0.2 * GIGABYTE),
     embeddingBytes: 0.2 * GIGABYTE,
+    firstShardBytes: 0,
     outputBytes: 0.2 * GIGABYTE,
     tiedHeadBytes: 0,
     commonBytes: 0,
@@ -39,6 +40,7 @@ const MODEL: ModelShape = {
     logitsRowBytes: 400_000,
     mostOutputRows: 512,
     bytesPerCell: 1_074,
+    passedRowsBytes: 4_000_000,
   },
   work: {
     layerReadBytes: each(0.2 * GIGABYTE),

@@ -1,43 +1,62 @@
-/** Good sets and orders of many machines, without looking at all of them. Every step is bounded and repeatable. */
+/** Good tours over some of many machines, without looking at all of them. Every step is bounded and repeatable. */
 import type { Strategy } from './strategy.js';
 
-export interface ImprovedSet {
-  /** In ascending order. */
-  readonly members: readonly number[];
-  /** What it was judged by. */
-  readonly ms: number;
+/** Times that a whole round of exchanges, or of turns of a tour, is made. */
+const ROUNDS = 2;
+/** Machines outside of a tour that are tried in place of each member in one round: of the roomiest, of the fastest. */
+const TRIED_OUTSIDERS = 6;
+/** What the cutting into whole layers may leave unused on each machine, on average, in layers. */
+const RESERVED_LAYERS = 0.5;
+/** Exchanges that are judged in one search. */
+const MOST_JUDGED = 600;
+
+/** All machines. */
+export interface Ranked {
+  /** By what they lack alone, and of those that lack nothing the fastest first. */
+  readonly roomiest: readonly number[];
+  readonly fastest: readonly number[];
 }
 
-/** Times that a whole round of swaps, or of turns of a tour, is made. */
-const ROUNDS = 3;
-/** Machines outside of a set that are tried in place of each member in one round. */
-const TRIED_OUTSIDERS = 24;
+export function rank(strategy: Strategy, machines: number): Ranked {
+  const indexes = Array.from({ length: machines }, (_, index) => index);
+  const bound = indexes.map((index) => strategy.boundMs([index]));
+  const pace = indexes.map((index) => strategy.paceMs(index));
+  return {
+    roomiest: indexes.toSorted((a, b) => bound[a]! - bound[b]! || pace[a]! - pace[b]!),
+    fastest: indexes.toSorted((a, b) => pace[a]! - pace[b]!),
+  };
+}
 
-/** Swaps members for others while that makes bound and ways together less. */
-export function improveSet(
-  strategy: Strategy,
-  members: readonly number[],
-  indexes: readonly number[],
-): ImprovedSet {
-  const judge = (set: readonly number[]): number =>
-    strategy.boundMs(set) + strategy.waysMs(nearestTour(strategy, set));
-  let best: ImprovedSet = { members: ascending(members), ms: judge(ascending(members)) };
-  const alone = new Map(indexes.map((index) => [index, strategy.boundMs([index])]));
+function outsidersOf(machines: readonly number[], tour: readonly number[]): number[] {
+  const outsiders: number[] = [];
+  for (const index of machines) {
+    if (outsiders.length === TRIED_OUTSIDERS) break;
+    if (!tour.includes(index)) outsiders.push(index);
+  }
+  return outsiders;
+}
+
+/** Puts others in the place of members while that makes bound and ways together less. */
+export function improveOrder(strategy: Strategy, tour: readonly number[], ranked: Ranked): number[] {
+  const judge = (order: readonly number[]): number =>
+    strategy.boundMs(order, RESERVED_LAYERS) + strategy.waysMs(order);
+  const { roomiest, fastest } = ranked;
+  let best = [...tour];
+  let bestMs = judge(best);
+  let judged = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const before = best;
-    const outsiders = indexes
-      .filter((index) => !before.members.includes(index))
-      .sort((a, b) => alone.get(a)! - alone.get(b)! || a - b)
-      .slice(0, TRIED_OUTSIDERS);
-    for (const member of before.members) {
+    const before = bestMs;
+    for (let at = 0; at < tour.length; at += 1) {
+      const outsiders = new Set([...outsidersOf(roomiest, best), ...outsidersOf(fastest, best)]);
       for (const outsider of outsiders) {
-        if (!best.members.includes(member) || best.members.includes(outsider)) continue;
-        const swapped = ascending(best.members.map((index) => (index === member ? outsider : index)));
-        const ms = judge(swapped);
-        if (ms < best.ms) best = { members: swapped, ms };
+        if (judged >= MOST_JUDGED) return best;
+        judged += 1;
+        const exchanged = best.with(at, outsider);
+        const ms = judge(exchanged);
+        if (ms < bestMs) [best, bestMs] = [exchanged, ms];
       }
     }
-    if (best === before) break;
+    if (bestMs === before) break;
   }
   return best;
 }
@@ -51,7 +70,7 @@ export function nearestTour(strategy: Strategy, members: readonly number[]): num
     let nearest = 0;
     let leastMs = Number.POSITIVE_INFINITY;
     left.forEach((index, at) => {
-      const ms = strategy.waysMs([from, index]);
+      const ms = strategy.pairMs(from, index);
       if (ms < leastMs) [nearest, leastMs] = [at, ms];
     });
     tour.push(...left.splice(nearest, 1));
@@ -75,8 +94,4 @@ export function shortenTour(strategy: Strategy, tour: readonly number[]): number
     if (leastMs === before) break;
   }
   return best;
-}
-
-function ascending(members: readonly number[]): number[] {
-  return [...members].sort((a, b) => a - b);
 }

@@ -5,7 +5,7 @@
  */
 import type { CostParameters } from './costParameters.js';
 import { type LayerCosts, layerCosts } from './layerCosts.js';
-import { splitLayers } from './layerSplit.js';
+import { type Stage, splitLayers } from './layerSplit.js';
 import { type Machines, sendMs } from './machines.js';
 import type { Network } from './network.js';
 import { type CacheSize, ShardSizes } from './shardMemory.js';
@@ -25,9 +25,12 @@ export class Pipelines {
   /** Layers at which shards may begin or end. */
   readonly boundaries: readonly number[];
   readonly costs: readonly LayerCosts[];
+  /** `[machine]` what the layers before each boundary add to the time of a request, in ms. */
+  readonly sumsMs: readonly Float64Array[];
   readonly chunkCount: number;
-  readonly #hopMs: Float64Array;
-  readonly #returnMs: Float64Array;
+  /** `[from × machines + to]` a hidden state for each token and for a chunk, and the tokens back; made when first used. */
+  #hopsMs: Float64Array | null = null;
+  #returnsMs: Float64Array | null = null;
   readonly #refusedCounts: ReadonlySet<number>;
 
   /** @param cuts null for the model as a whole */
@@ -37,36 +40,45 @@ export class Pipelines {
     this.boundaries = cuts === null ? [0, model.layers] : [0, ...cuts.cuts, cuts.layers];
     this.#refusedCounts = new Set(cuts?.refusedLayerCounts ?? []);
     this.costs = machines.all.map((machine) => layerCosts(model, machine, this.boundaries, parameters));
+    this.sumsMs = this.costs.map(({ decodeMs, chunkMs }) =>
+      decodeMs.map((tokenMs, at) => parameters.answerTokens * tokenMs + chunkMs[at]!),
+    );
     this.chunkCount = Math.max(1, Math.ceil(parameters.promptTokens / parameters.chunkTokens));
-    const ways = (ms: (from: number, to: number) => number): Float64Array => {
-      const count = machines.all.length;
-      return Float64Array.from({ length: cuts === null ? 0 : count ** 2 }, (_, at) =>
-        ms(Math.floor(at / count), at % count),
-      );
-    };
-    const { answerTokens } = parameters;
-    this.#hopMs = ways((from, to) => answerTokens * this.hopMs(from, to) + this.chunkHopMs(from, to));
-    this.#returnMs = ways((from, to) => (answerTokens + 1) * this.returnMs(from, to));
   }
 
   ofSize(size: CacheSize): Pipeline {
     return new Pipeline(this, size);
   }
 
-  isLegal(from: number, to: number): boolean {
-    return !this.#refusedCounts.has(this.boundaries[to]! - this.boundaries[from]!);
-  }
+  /** Between these boundaries, given by their numbers. */
+  readonly isLegal = (from: number, to: number): boolean =>
+    this.#refusedCounts.size === 0 || !this.#refusedCounts.has(this.boundaries[to]! - this.boundaries[from]!);
 
   waysMs(order: readonly number[]): number {
     if (order.length < 2) return 0;
-    const count = this.parts.machines.all.length;
-    let ms = this.#returnMs[order.at(-1)! * count + order[0]!]!;
-    for (let rank = 1; rank < order.length; rank += 1)
-      ms += this.#hopMs[order[rank - 1]! * count + order[rank]!]!;
+    const { answerTokens } = this.parts.parameters;
+    this.#returnsMs ??= this.#forEachPair((from, to) => (answerTokens + 1) * this.returnMs(from, to));
+    let ms = this.#returnsMs[order.at(-1)! * this.parts.machines.all.length + order[0]!]!;
+    for (let rank = 1; rank < order.length; rank += 1) ms += this.pairMs(order[rank - 1]!, order[rank]!);
     if (this.parts.network.transport === 'Mesh') {
       ms += IMPOSSIBLE_MS * this.parts.network.needed(order).filter((way) => way === null).length;
     }
     return ms;
+  }
+
+  pairMs(from: number, to: number): number {
+    const { answerTokens } = this.parts.parameters;
+    this.#hopsMs ??= this.#forEachPair(
+      (one, other) => answerTokens * this.hopMs(one, other) + this.chunkHopMs(one, other),
+    );
+    return this.#hopsMs[from * this.parts.machines.all.length + to]!;
+  }
+
+  #forEachPair(ms: (from: number, to: number) => number): Float64Array {
+    const count = this.parts.machines.all.length;
+    const pairs = new Float64Array(count ** 2);
+    for (let at = 0; at < pairs.length; at += 1) pairs[at] = ms(Math.floor(at / count), at % count);
+    return pairs;
   }
 
   /** A token's hidden state to the next stage. */
@@ -111,6 +123,7 @@ class Pipeline implements Strategy {
   readonly #pipelines: Pipelines;
   readonly #sizes: ShardSizes;
   readonly #capacities: readonly Capacity[];
+  readonly #stages = new Map<number, Stage>();
 
   constructor(pipelines: Pipelines, size: CacheSize) {
     this.#pipelines = pipelines;
@@ -118,54 +131,62 @@ class Pipeline implements Strategy {
     this.#capacities = pipelines.parts.machines.all.map((_, index) => this.#capacityOf(index));
   }
 
-  boundMs(machines: readonly number[]): number {
-    const { embeddingBytes, outputBytes, tiedHeadBytes } = this.#pipelines.parts.model.weights;
-    const besideBytes = embeddingBytes + outputBytes + (machines.length > 1 ? tiedHeadBytes : 0);
-    const capacities = machines.map((index) => this.#capacities[index]!);
-    const lacking =
-      this.#sizes.layersBytes + besideBytes - capacities.reduce((sum, { bytes }) => sum + bytes, 0);
+  boundMs(machines: readonly number[], reservedLayers = 0): number {
+    let lacking = this.#sizes.layersBytes + this.#sizes.endsBytes;
+    const reservedBytes =
+      (reservedLayers * this.#sizes.layersBytes) / (this.#pipelines.boundaries.length - 1);
+    for (const index of machines) lacking -= Math.max(0, this.#capacities[index]!.bytes - reservedBytes);
     if (lacking > 0) return IMPOSSIBLE_MS * (2 + lacking / this.#sizes.layersBytes);
-    const requestMs = this.#fillMs(capacities, (capacity) => capacity.requestMsPerByte);
-    const chunkMs = this.#fillMs(capacities, (capacity) => capacity.chunkMsPerByte);
-    return requestMs + ((this.#pipelines.chunkCount - 1) * chunkMs) / machines.length;
+    const capacities = machines.map((index) => this.#capacities[index]!);
+    const requestMs = this.#fillMs(capacities, 'requestMsPerByte');
+    const furtherChunks = this.#pipelines.chunkCount - 1;
+    if (furtherChunks === 0) return requestMs;
+    return requestMs + (furtherChunks * this.#fillMs(capacities, 'chunkMsPerByte')) / machines.length;
   }
 
   waysMs(order: readonly number[]): number {
     return this.#pipelines.waysMs(order);
   }
 
-  solve(order: readonly number[]): Solution | null {
+  paceMs(machine: number): number {
+    return this.#capacities[machine]!.requestMsPerByte * this.#sizes.layersBytes;
+  }
+
+  pairMs(from: number, to: number): number {
+    return this.#pipelines.pairMs(from, to);
+  }
+
+  solve(order: readonly number[], cutoffMs: number): Solution | null {
     const { parts, boundaries, chunkCount } = this.#pipelines;
     if (parts.network.needed(order).includes(null)) return null;
     const end = boundaries.length - 1;
-    const linkMs = (rank: number): number =>
-      this.#pipelines.chunkBytes / parts.network.way(order[rank - 1]!, order[rank]!)!.bytesPerMs;
-    const leastSlowestMs = Math.max(0, ...order.slice(1).map((_, index) => linkMs(index + 1)));
-    const stages = order.map((machine) => this.#stage(machine, end));
+    const slowestLinkMs = this.#slowestLinkMs(order);
     const split = splitLayers({
-      stages,
+      stages: order.map((machine) => this.#stage(machine)),
       end,
-      isLegal: (from, to) => this.#pipelines.isLegal(from, to),
-      answerTokens: parts.parameters.answerTokens,
+      isLegal: this.#pipelines.isLegal,
       furtherChunks: chunkCount - 1,
-      leastSlowestMs,
+      leastSlowestMs: slowestLinkMs,
+      cutoffMs: cutoffMs - this.waysMs(order),
     });
     if (split === null) return null;
-    let tokenMs = 0;
-    let firstTokenMs = 0;
-    let slowestMs = leastSlowestMs;
-    stages.forEach((stage, rank) => {
-      const chunkMs = stage.chunkMs(split[rank]!, split[rank + 1]!);
-      tokenMs += stage.decodeMs(split[rank]!, split[rank + 1]!);
-      firstTokenMs += chunkMs;
-      slowestMs = Math.max(slowestMs, chunkMs);
-      if (rank === 0) return;
-      tokenMs += this.#pipelines.hopMs(order[rank - 1]!, order[rank]!);
-      firstTokenMs += this.#pipelines.chunkHopMs(order[rank - 1]!, order[rank]!);
-    });
     const backMs = order.length > 1 ? this.#pipelines.returnMs(order.at(-1)!, order[0]!) : 0;
-    tokenMs += backMs;
-    firstTokenMs += backMs + (chunkCount - 1) * slowestMs;
+    let tokenMs = backMs;
+    let firstTokenMs = backMs;
+    let slowestMs = slowestLinkMs;
+    order.forEach((machine, rank) => {
+      const [from, to] = [split[rank]!, split[rank + 1]!];
+      const { decodeMs, chunkMs, headMs, stepMs } = this.#pipelines.costs[machine]!;
+      const besideMs = stepMs + (to === end ? headMs : 0);
+      const stageMs = chunkMs[to]! - chunkMs[from]! + besideMs;
+      tokenMs += decodeMs[to]! - decodeMs[from]! + besideMs;
+      firstTokenMs += stageMs;
+      slowestMs = Math.max(slowestMs, stageMs);
+      if (rank === 0) return;
+      tokenMs += this.#pipelines.hopMs(order[rank - 1]!, machine);
+      firstTokenMs += this.#pipelines.chunkHopMs(order[rank - 1]!, machine);
+    });
+    firstTokenMs += (chunkCount - 1) * slowestMs;
     return {
       order,
       shards: order.map((_, rank) => ({
@@ -179,15 +200,47 @@ class Pipeline implements Strategy {
     };
   }
 
-  #stage(machine: number, end: number) {
-    const { decodeMs, chunkMs, headMs, stepMs } = this.#pipelines.costs[machine]!;
-    const { freeBytes } = this.#pipelines.parts.machines.all[machine]!;
-    const beside = (to: number): number => stepMs + (to === end ? headMs : 0);
-    return {
-      decodeMs: (from: number, to: number) => decodeMs[to]! - decodeMs[from]! + beside(to),
-      chunkMs: (from: number, to: number) => chunkMs[to]! - chunkMs[from]! + beside(to),
-      fits: (from: number, to: number) => this.#sizes.rangeBytes(from, to) <= freeBytes,
+  /** Sending one chunk over the slowest link while the next is computed. */
+  #slowestLinkMs(order: readonly number[]): number {
+    const { chunkBytes, parts } = this.#pipelines;
+    let slowestMs = 0;
+    for (let rank = 1; rank < order.length; rank += 1) {
+      const way = parts.network.way(order[rank - 1]!, order[rank]!)!;
+      slowestMs = Math.max(slowestMs, chunkBytes / way.bytesPerMs);
+    }
+    return slowestMs;
+  }
+
+  #stage(machine: number): Stage {
+    const known = this.#stages.get(machine);
+    if (known !== undefined) return known;
+    const { costs, sumsMs, parts, boundaries } = this.#pipelines;
+    const { chunkMs, headMs, stepMs } = costs[machine]!;
+    const { freeBytes } = parts.machines.all[machine]!;
+    const end = boundaries.length - 1;
+    const steps = parts.parameters.answerTokens + 1;
+    const farthest = new Int32Array(end + 1);
+    for (let from = 0, to = 0; from < end; from += 1) {
+      to = Math.max(to, from);
+      // The first shard has the embeddings as well, so that a later one may reach farther than it, never less far.
+      while (to + 1 < end && this.#sizes.rangeBytes(from, to + 1) <= freeBytes) to += 1;
+      farthest[from] = to;
+    }
+    const reachesEnd = Uint8Array.from({ length: end + 1 }, (_, from) =>
+      from < end && this.#sizes.rangeBytes(from, end) <= freeBytes ? 1 : 0,
+    );
+    const stage = {
+      sumMs: sumsMs[machine]!,
+      chunkMs,
+      besideSumMs: steps * stepMs,
+      besideChunkMs: stepMs,
+      headSumMs: steps * headMs,
+      headChunkMs: headMs,
+      farthest,
+      reachesEnd,
     };
+    this.#stages.set(machine, stage);
+    return stage;
   }
 
   #capacityOf(index: number): Capacity {
@@ -210,12 +263,13 @@ class Pipeline implements Strategy {
   }
 
   /** The layers on the machines that take them at the least cost, as if they could be cut anywhere. */
-  #fillMs(capacities: readonly Capacity[], msPerByte: (capacity: Capacity) => number): number {
+  #fillMs(capacities: Capacity[], rate: 'requestMsPerByte' | 'chunkMsPerByte'): number {
+    capacities.sort((a, b) => a[rate] - b[rate]);
     let missing = this.#sizes.layersBytes;
     let ms = 0;
-    for (const capacity of [...capacities].sort((a, b) => msPerByte(a) - msPerByte(b))) {
+    for (const capacity of capacities) {
       const bytes = Math.min(missing, capacity.bytes);
-      ms += bytes * msPerByte(capacity);
+      ms += bytes * capacity[rate];
       missing -= bytes;
     }
     return ms;

@@ -136,7 +136,7 @@ law(
 law(
   'R41: previews show each number of nodes, and each is what placing it would give',
   (request) => {
-    const shown = previews(request);
+    const shown = [...previews(request)];
     assert.ok(shown.length > 0);
     for (const { sharding, transport, minNodes, result } of shown) {
       const wish = { ...request.wish, sharding, transport, minNodes, preferSpeed: false };

@@ -13,21 +13,19 @@ export interface PlacementPreview {
 }
 
 /**
- * One node first, then each number of nodes up to `LIMITS.previewNodes` with each sharding and transport.
+ * One at a time, so that the caller can see to other work between two of them. One node first, then each number of nodes up to `LIMITS.previewNodes` with each sharding and transport.
  * @param request its wish says the rest: nodes, context, sequences, RDMA
  */
-export function previews(request: PlacementRequest): PlacementPreview[] {
-  const found: PlacementPreview[] = [];
+export function* previews(request: PlacementRequest): Generator<PlacementPreview> {
   for (const minNodes of nodeCounts(request)) {
     for (const sharding of ['Pipeline', 'Tensor'] as const) {
       for (const transport of ['Ring', 'Mesh'] as const) {
         // On one node neither makes a difference.
         if (minNodes === 1 && (sharding !== 'Pipeline' || transport !== 'Ring')) continue;
-        found.push(preview(request, sharding, transport, minNodes));
+        yield preview(request, sharding, transport, minNodes);
       }
     }
   }
-  return found;
 }
 
 function nodeCounts({ wish, nodes }: PlacementRequest): number[] {

@@ -1,9 +1,9 @@
 /**
  * Which machines, in which order? Up to `EXACT_MACHINES` of them all orders of all sets are looked at, best bound first
  * and until no bound promises more than `SEARCH_TOLERANCE`. Of more machines, sets of three and more are improved by
- * swapping members, from several beginnings, and only promising orders of the best sets are solved.
+ * putting others in their place, from several beginnings, and only a bounded number of orders is solved.
  */
-import { improveSet, nearestTour, shortenTour } from './localSearch.js';
+import { improveOrder, nearestTour, type Ranked, rank, shortenTour } from './localSearch.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
 
 export interface SearchSpace {
@@ -22,108 +22,105 @@ export interface Found {
   readonly score: number;
 }
 
+/** A set of machines, and orders of it to look at. */
+interface Candidate {
+  readonly leastMs: number;
+  readonly handicap: number;
+  readonly orders: () => readonly (readonly number[])[];
+}
+
 const EXACT_MACHINES = 6;
 const SEARCH_TOLERANCE = 0.001;
-/** All orders of sets of up to two are looked at, however many machines there are; so many are solved at most. */
+/** All sets of up to two are looked at, however many machines there are. */
 const EXACT_COUNT = 2;
+/** Orders solved at most where there are more machines than are searched exactly; of one set, a part of them. */
 const SOLVED_ORDERS = 24;
-/** Sets that local search ends at of which orders are tried. */
-const TRIED_SETS = 3;
+const SETS_SOLVED = 4;
 const PERMUTED_MACHINES = 6;
 
 export function search(space: SearchSpace): Found | null {
-  const { machines, count } = space;
+  const { machines, count, strategy } = space;
   if (count > machines) return null;
-  const indexes = Array.from({ length: machines }, (_, index) => index);
-  if (machines <= EXACT_MACHINES) return solveBest(space, allOrders(combinations(indexes, count)), Infinity);
-  if (count <= EXACT_COUNT) return solveBest(space, allOrders(combinations(indexes, count)), SOLVED_ORDERS);
-  const sets = beginnings(space, indexes).map((members) => improveSet(space.strategy, members, indexes));
-  const distinct = new Map(sets.map((set) => [set.members.join(), set]));
-  const best = [...distinct.values()].sort((a, b) => a.ms - b.ms).slice(0, TRIED_SETS);
-  return solveBest(
-    space,
-    best.flatMap(({ members }) => promisingOrders(space.strategy, members)),
-    SOLVED_ORDERS,
-  );
+  if (machines <= EXACT_MACHINES || count <= EXACT_COUNT) {
+    const indexes = Array.from({ length: machines }, (_, index) => index);
+    const sets = combinations(indexes, count).map((set) => candidateOf(space, set, () => permutations(set)));
+    return solveBest(space, sets, machines <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS);
+  }
+  const ranked = rank(strategy, machines);
+  const tours = beginnings(space, ranked).map((tour) => improveOrder(strategy, tour, ranked));
+  // Unimproved, the roomiest are the likeliest to hold it where memory is tight.
+  tours.push(nearestTour(strategy, ranked.roomiest.slice(0, count)));
+  const bySet = new Map(tours.map((tour) => [[...tour].sort((a, b) => a - b).join(), tour]));
+  const sets = [...bySet.values()].map((tour) => candidateOf(space, tour, () => ordersOf(strategy, tour)));
+  return solveBest(space, sets, SOLVED_ORDERS);
+}
+
+function candidateOf(
+  { strategy, handicap }: SearchSpace,
+  machines: readonly number[],
+  orders: Candidate['orders'],
+): Candidate {
+  return { leastMs: strategy.boundMs(machines), handicap: handicap(machines), orders };
 }
 
 /** Solves orders until no other can be better by more than the tolerance, or so many are solved. */
-function solveBest(
-  space: SearchSpace,
-  orders: Iterable<readonly number[]>,
-  mostSolved: number,
-): Found | null {
-  const { strategy, handicap } = space;
-  const bounds = new Map<string, number>();
-  const promising: { readonly order: readonly number[]; readonly least: number }[] = [];
-  for (const order of orders) {
-    const members = [...order].sort((a, b) => a - b);
-    const key = members.join();
-    const bound = bounds.get(key) ?? strategy.boundMs(members);
-    bounds.set(key, bound);
-    if (bound >= IMPOSSIBLE_MS) continue;
-    const least = (bound + strategy.waysMs(order)) * handicap(members);
-    if (least < IMPOSSIBLE_MS) promising.push({ order, least });
-  }
-  promising.sort((a, b) => a.least - b.least);
+function solveBest({ strategy }: SearchSpace, candidates: Candidate[], mostSolved: number): Found | null {
+  const promising = candidates.filter(({ leastMs }) => leastMs < IMPOSSIBLE_MS);
+  promising.sort((a, b) => a.leastMs * a.handicap - b.leastMs * b.handicap);
   let best: Found | null = null;
   let solved = 0;
-  for (const { order, least } of promising) {
-    if (solved >= mostSolved) break;
-    if (best !== null && least >= best.score * (1 - SEARCH_TOLERANCE)) break;
-    const solution = strategy.solve(order);
-    solved += 1;
-    if (solution === null) continue;
-    const score = solution.requestMs * handicap(order);
-    if (best === null || score < best.score) best = { solution, score };
+  for (const { leastMs, handicap, orders } of promising) {
+    let cutoffMs = cutoffOf(best, handicap);
+    if (leastMs >= cutoffMs) continue;
+    let solvedOfSet = 0;
+    const byWays = orders().map((order) => ({ order, waysMs: strategy.waysMs(order) }));
+    byWays.sort((a, b) => a.waysMs - b.waysMs);
+    for (const { order, waysMs } of byWays) {
+      if (leastMs + waysMs >= cutoffMs) break;
+      if (solved >= mostSolved) return best;
+      if (solvedOfSet >= mostSolved / SETS_SOLVED) break;
+      const solution = strategy.solve(order, cutoffMs);
+      solved += 1;
+      solvedOfSet += 1;
+      if (solution === null) continue;
+      best = { solution, score: solution.requestMs * handicap };
+      cutoffMs = cutoffOf(best, handicap);
+    }
   }
   return best;
 }
 
-/** Sets to begin with: the fastest alone, the roomiest, and the nearest of each of several. */
-function beginnings({ strategy, count }: SearchSpace, indexes: readonly number[]): number[][] {
-  const alone = new Map(indexes.map((index) => [index, strategy.boundMs([index])]));
-  const byBound = [...indexes].sort((a, b) => alone.get(a)! - alone.get(b)! || a - b);
-  const nearOf = (centre: number): number[] =>
-    [...indexes]
-      .filter((index) => index !== centre)
-      .sort(
-        (a, b) =>
-          strategy.waysMs([centre, a]) - strategy.waysMs([centre, b]) || alone.get(a)! - alone.get(b)!,
-      )
-      .slice(0, count - 1)
-      .concat(centre);
-  return [byBound.slice(0, count), ...byBound.slice(0, TRIED_SETS).map(nearOf)];
+/** What a solution has to stay below to be worth taking in place of the best. */
+function cutoffOf(best: Found | null, handicap: number): number {
+  return best === null ? IMPOSSIBLE_MS : (best.score * (1 - SEARCH_TOLERANCE)) / handicap;
 }
 
-function promisingOrders(strategy: Strategy, members: readonly number[]): readonly number[][] {
-  if (members.length <= PERMUTED_MACHINES) return [...permutations(members)];
-  const tour = shortenTour(strategy, nearestTour(strategy, members));
-  return [tour, [...tour].reverse()].flatMap((way) =>
+/** Tours to begin with: the roomiest, the fastest, and the nearest of the fastest. */
+function beginnings({ strategy, count }: SearchSpace, { roomiest, fastest }: Ranked): number[][] {
+  const [centre, ...others] = fastest;
+  others.sort((a, b) => strategy.pairMs(centre!, a) - strategy.pairMs(centre!, b));
+  const sets = [roomiest.slice(0, count), fastest.slice(0, count), [centre!, ...others.slice(0, count - 1)]];
+  return sets.map((set) => nearestTour(strategy, set));
+}
+
+function ordersOf(strategy: Strategy, tour: readonly number[]): number[][] {
+  if (tour.length <= PERMUTED_MACHINES) return permutations(tour);
+  const short = shortenTour(strategy, tour);
+  return [short, [...short].reverse()].flatMap((way) =>
     way.map((_, at) => [...way.slice(at), ...way.slice(0, at)]),
   );
 }
 
-function* allOrders(sets: Iterable<readonly number[]>): Generator<readonly number[]> {
-  for (const set of sets) yield* permutations(set);
+function combinations(items: readonly number[], count: number): number[][] {
+  if (count === 0) return [[]];
+  return items.flatMap((item, at) =>
+    combinations(items.slice(at + 1), count - 1).map((rest) => [item, ...rest]),
+  );
 }
 
-function* combinations(items: readonly number[], count: number): Generator<number[]> {
-  if (count === 0) {
-    yield [];
-    return;
-  }
-  for (let at = 0; at + count <= items.length; at += 1) {
-    for (const rest of combinations(items.slice(at + 1), count - 1)) yield [items[at]!, ...rest];
-  }
-}
-
-function* permutations(items: readonly number[]): Generator<number[]> {
-  if (items.length < 2) {
-    yield [...items];
-    return;
-  }
-  for (const first of items) {
-    for (const rest of permutations(items.filter((item) => item !== first))) yield [first, ...rest];
-  }
+function permutations(items: readonly number[]): number[][] {
+  if (items.length < 2) return [[...items]];
+  return items.flatMap((first) =>
+    permutations(items.filter((item) => item !== first)).map((rest) => [first, ...rest]),
+  );
 }

@@ -16,14 +16,26 @@ export class ShardSizes {
   readonly #weights: Float64Array;
   readonly #cache: Float64Array;
   readonly #last: number;
+  /** Of the first, of the last, of any other and of the last: without those of its layers. */
+  readonly #firstBytes: number;
+  readonly #lastBytes: number;
+  readonly #overheadBytes: number;
+  readonly #lastOverhead: number;
 
-  /** @param boundaries ascending layers, from 0 to the end of the model */
+  /** @param boundaries ascending layers, from 0 to the end of the model; without any between, it is there as a whole */
   constructor(model: ModelShape, size: CacheSize, boundaries: readonly number[]) {
     this.#model = model;
     this.#size = size;
     const { cellMultiple, cellBytes, sequenceBytes } = model.cache;
     this.#cells = Math.ceil(size.cacheCells / cellMultiple) * cellMultiple;
     this.#last = boundaries.length - 1;
+    const { embeddingBytes, firstShardBytes, outputBytes, tiedHeadBytes } = model.weights;
+    const isWhole = this.#last === 1;
+    const rowsBytes = isWhole ? 0 : model.overhead.passedRowsBytes;
+    this.#firstBytes = isWhole ? embeddingBytes : firstShardBytes;
+    this.#lastBytes = isWhole ? outputBytes : outputBytes + tiedHeadBytes;
+    this.#overheadBytes = this.#overhead(false) + 2 * rowsBytes;
+    this.#lastOverhead = this.#overhead(true) + rowsBytes;
     this.#weights = sumsAt(boundaries, (layer) => model.weights.layerBytes[layer] ?? 0);
     this.#cache = sumsAt(
       boundaries,
@@ -33,25 +45,24 @@ export class ShardSizes {
 
   /** Layers between two boundaries, given by their numbers. */
   range(from: number, to: number): ShardMemory {
-    const { embeddingBytes, outputBytes, tiedHeadBytes, commonBytes } = this.#model.weights;
     const isLast = to === this.#last;
     const weightsBytes =
       this.#weights[to]! -
       this.#weights[from]! +
-      (from === 0 ? embeddingBytes : 0) +
-      (isLast ? outputBytes + (from > 0 ? tiedHeadBytes : 0) : 0) +
-      commonBytes;
-    return total(weightsBytes, this.#cache[to]! - this.#cache[from]!, this.#overhead(isLast));
+      (from === 0 ? this.#firstBytes : 0) +
+      (isLast ? this.#lastBytes : 0) +
+      this.#model.weights.commonBytes;
+    const overheadBytes = isLast ? this.#lastOverhead : this.#overheadBytes;
+    return total(weightsBytes, this.#cache[to]! - this.#cache[from]!, overheadBytes);
   }
 
   /** `range(from, to).totalBytes`, for the inner loops. */
   rangeBytes(from: number, to: number): number {
-    const { weights } = this.#model;
     const isLast = to === this.#last;
     let bytes = this.#weights[to]! - this.#weights[from]! + this.#cache[to]! - this.#cache[from]!;
-    if (from === 0) bytes += weights.embeddingBytes;
-    if (isLast) bytes += weights.outputBytes + (from > 0 ? weights.tiedHeadBytes : 0);
-    return bytes + weights.commonBytes + this.#overhead(isLast);
+    if (from === 0) bytes += this.#firstBytes;
+    if (isLast) bytes += this.#lastBytes;
+    return bytes + this.#model.weights.commonBytes + (isLast ? this.#lastOverhead : this.#overheadBytes);
   }
 
   /** Weights and cache of all layers. */
@@ -64,9 +75,13 @@ export class ShardSizes {
     return this.#weights[boundary]! + this.#cache[boundary]!;
   }
 
-  /** What the smallest of shards takes beside its layers. */
+  /** What no shard takes less than beside its layers, and all of them together have beside that. */
   get leastBesideLayers(): number {
-    return this.#model.weights.commonBytes + this.#overhead(false);
+    return this.#model.weights.commonBytes + Math.min(this.#overheadBytes, this.#lastOverhead);
+  }
+
+  get endsBytes(): number {
+    return this.#firstBytes + this.#lastBytes;
   }
 
   /** A slice of all layers; rank 0 has embeddings and head as well. */

@@ -20,12 +20,17 @@ export interface Strategy {
   /**
    * A lower bound for any order of these machines, without their ways, in ms; from `IMPOSSIBLE_MS` on they cannot hold
    * the model, and the number is larger the more is lacking.
+   * @param reservedLayers so much of each machine's memory, in layers, counts as lost in the cutting. @default 0
    */
-  boundMs(machines: readonly number[]): number;
+  boundMs(machines: readonly number[], reservedLayers?: number): number;
   /** What the ways cost in this order, in ms; `IMPOSSIBLE_MS` for each that is needed and not there. */
   waysMs(order: readonly number[]): number;
-  /** The best division over machines in this order; null when none fits. */
-  solve(order: readonly number[]): Solution | null;
+  /** What the request would take on this machine alone if it had the memory, in ms, more or less. */
+  paceMs(machine: number): number;
+  /** What the way from one to the next costs. */
+  pairMs(from: number, to: number): number;
+  /** The best division over machines in this order; null when none fits and takes less than the cutoff, in ms. */
+  solve(order: readonly number[], cutoffMs: number): Solution | null;
 }
 
 /** More than any request takes. */

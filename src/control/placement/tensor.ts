@@ -66,7 +66,16 @@ export class Tensor implements Strategy {
     return answerTokens * this.#sumsMs(order, 1) + this.#chunkCount * this.#sumsMs(order, this.#chunkTokens);
   }
 
-  solve(order: readonly number[]): Solution | null {
+  paceMs(machine: number): number {
+    const { decodeMs, chunkMs } = this.#costs[machine]!;
+    return this.#parts.parameters.answerTokens * decodeMs[1]! + this.#chunkCount * chunkMs[1]!;
+  }
+
+  pairMs(from: number, to: number): number {
+    return this.waysMs([from, to]);
+  }
+
+  solve(order: readonly number[], cutoffMs: number): Solution | null {
     const { ranks, machines, network, parameters, model } = this.#parts;
     const shards = order.map((_, rank) => ({
       startLayer: 0,
@@ -82,13 +91,8 @@ export class Tensor implements Strategy {
     const chunkMs =
       slowest((costs) => costs.chunkMs[1]! + costs.stepMs) + this.#sumsMs(order, this.#chunkTokens);
     const firstTokenMs = this.#chunkCount * chunkMs + headMs;
-    return {
-      order,
-      shards,
-      tokenMs,
-      firstTokenMs,
-      requestMs: firstTokenMs + parameters.answerTokens * tokenMs,
-    };
+    const requestMs = firstTokenMs + parameters.answerTokens * tokenMs;
+    return requestMs < cutoffMs ? { order, shards, tokenMs, firstTokenMs, requestMs } : null;
   }
 
   /**

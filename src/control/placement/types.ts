@@ -27,7 +27,7 @@ export type TensorSlices =
   /** For people: it follows "cannot be divided into slices: ". */
   | { readonly canBeSliced: false; readonly reason: string };
 
-export interface SlicedDimension {
+interface SlicedDimension {
   /** For people, such as `KV heads`. */
   readonly name: string;
   readonly size: number;
@@ -44,11 +44,13 @@ export interface ModelShape {
   readonly hiddenSize: number;
   readonly weights: {
     readonly layerBytes: readonly number[];
-    /** The first shard has them. */
+    /** A whole model has them, and rank 0 of slices. */
     readonly embeddingBytes: number;
+    /** What of them the first of several shards has: tokens it looks up in the file. */
+    readonly firstShardBytes: number;
     /** Final norm and output matrix: the last shard has them. */
     readonly outputBytes: number;
-    /** What the last shard has once more when it is not the first: embeddings that serve as output matrix; else 0. */
+    /** What the last of several shards has as well: embeddings that serve as output matrix; else 0. */
     readonly tiedHeadBytes: number;
     /** What every shard has. */
     readonly commonBytes: number;
@@ -64,6 +66,7 @@ export interface ModelShape {
   /**
    * Process and compute buffers of a shard: `fixedBytes + max(activationBytes, logits) + logits + cells ×
    * bytesPerCell`, where `logits = min(sequences, mostOutputRows) × logitsRowBytes` in the last shard and 0 in others.
+   * One of several shards has `passedRowsBytes` for what comes in, and as much for what goes out, the last one nothing.
    */
   readonly overhead: {
     readonly fixedBytes: number;
@@ -71,6 +74,7 @@ export interface ModelShape {
     readonly logitsRowBytes: number;
     readonly mostOutputRows: number;
     readonly bytesPerCell: number;
+    readonly passedRowsBytes: number;
   };
   /** What computing one token takes. */
   readonly work: {
@@ -85,7 +89,7 @@ export interface ModelShape {
   readonly slices: TensorSlices;
 }
 
-export type PlacementNodeStatus = 'alive' | 'suspect' | 'dead' | 'draining';
+type PlacementNodeStatus = 'alive' | 'suspect' | 'dead' | 'draining';
 
 export interface NodeResources {
   readonly nodeId: NodeId;
@@ -154,7 +158,7 @@ export interface PlacedShard {
   readonly memory: ShardMemory;
 }
 
-export interface Prediction {
+interface Prediction {
   /** Between two tokens of a single stream, in milliseconds. */
   readonly tokenMs: number;
   /** From a prompt of `CostParameters.promptTokens` to the first token, in milliseconds. */

@@ -50,8 +50,11 @@ function checkContents({ tokens, hidden, positions }: StepInput, shape: ShardSha
   const rows = positions.length;
   if (shape.firstLayer > 0) {
     if (tokens !== null || hidden === null) throw wrong('a later shard takes hidden states, not tokens');
-    if (hidden.length === rows * shape.hiddenSize) return;
-    throw wrong(`${hidden.length} numbers are not ${rows} hidden states of ${shape.hiddenSize}`);
+    if (hidden.length !== rows * shape.hiddenSize) {
+      throw wrong(`${hidden.length} numbers are not ${rows} hidden states of ${shape.hiddenSize}`);
+    }
+    if (!areFinite(hidden)) throw wrong('the hidden states hold something that is no number');
+    return;
   }
   if (tokens === null || hidden !== null) throw wrong('the first shard takes tokens, not hidden states');
   if (tokens.length !== rows) throw wrong('tokens and positions differ in length');
@@ -60,6 +63,13 @@ function checkContents({ tokens, hidden, positions }: StepInput, shape: ShardSha
     if (token >= 0 && token < shape.vocabularySize) continue;
     throw wrong(`row ${row}: token ${token} is outside of the vocabulary of ${shape.vocabularySize}`);
   }
+}
+
+/** One NaN in the cache may spread to other sequences: kernels multiply what is masked with 0. */
+function areFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (let index = 0; index < values.length; index += 1) sum += (values[index] as number) * 0;
+  return sum === 0;
 }
 
 /** @throws {ShoalError} `engine_error` unless there is a slot of this number */

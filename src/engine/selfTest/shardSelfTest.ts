@@ -46,12 +46,12 @@ export function shardSelfTest({
     throw failed(`it took longer than ${timeoutMs} ms`);
   };
   const header = joinedHeader(modelPath);
-  verifyModelFile(native(), firstPart(modelPath), header);
   const architecture = architectureOf(header) ?? '';
   const legal = findLegalCuts(header, architecture, getNumber(header, `${architecture}.block_count`) ?? 0);
   if (!legal.canBeCut)
     throw new ShoalError('sharding_unsupported', `This model cannot be cut: ${legal.reason}`);
   requireLegalPlan(shards, legal);
+  verifyModelFile(native(), firstPart(modelPath), header);
   const likeness = tinyLikeness(header);
   const engines: Engine[] = [];
   try {

@@ -183,6 +183,11 @@ describe('the contract of a shard', () => {
       assert.throws(() => first.step(hidden), isRefused('engine_error'));
       assert.throws(() => later.step(tokens), isRefused('engine_error'));
       assert.throws(() => later.step({ ...hidden, hidden: new Float32Array(63) }), isRefused('engine_error'));
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        const poisoned = new Float32Array(2 * 32);
+        poisoned[40] = value;
+        assert.throws(() => later.step({ ...hidden, hidden: poisoned }), isRefused('engine_error'));
+      }
       assert.throws(
         () => first.step({ ...tokens, tokens: Int32Array.of(1, 288) }),
         isRefused('engine_error'),

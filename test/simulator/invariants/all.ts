@@ -7,6 +7,7 @@ import { quietWhenHealthy, servedWhenHealthy } from './health.js';
 import { equalLogs, equalStates } from './logs.js';
 import { balancedRouting, healthyRouting } from './routing.js';
 import { settledInvariants } from './settled.js';
+import { boundedTalk } from './talk.js';
 import { noDeletionUndone, noWishLost } from './wishes.js';
 
 export const ALL_INVARIANTS: readonly Invariant[] = [
@@ -20,6 +21,7 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   noDeletionUndone,
   quietWhenHealthy,
   masterStays,
+  boundedTalk,
   masterReplaced,
   endsInTime,
   servedWhenHealthy,

@@ -38,7 +38,7 @@ function cutsOf(layers: number): fc.Arbitrary<LayerCuts> {
     });
 }
 
-export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain((layers) =>
+const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain((layers) =>
   fc.record({
     modelId: fc.constant('model' as ModelId),
     layers: fc.constant(layers),
@@ -47,6 +47,7 @@ export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 })
     weights: fc.record({
       layerBytes: perLayer(layers, megabytes(50, 400)),
       embeddingBytes: megabytes(0, 300),
+      firstShardBytes: oftenFirst(3, 0, 20 * MEGABYTE),
       outputBytes: megabytes(1, 300),
       tiedHeadBytes: fc.oneof(fc.constant(0), megabytes(1, 300)),
       commonBytes: megabytes(0, 2),
@@ -62,6 +63,7 @@ export const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 })
       logitsRowBytes: fc.constantFrom(128_000, 608_000),
       mostOutputRows: fc.constant(512),
       bytesPerCell: fc.constant(1_074),
+      passedRowsBytes: megabytes(0, 8),
     }),
     work: fc.record({
       layerReadBytes: perLayer(layers, megabytes(20, 400)),
@@ -146,7 +148,7 @@ export const anySizedWish: fc.Arbitrary<PlacementWish> = fc.record({
   sequences: fc.constantFrom(1, 4, 16),
 });
 
-export const anyWish: fc.Arbitrary<PlacementWish> = fc.record({
+const anyWish: fc.Arbitrary<PlacementWish> = fc.record({
   sharding: fc.constantFrom('Pipeline', 'Tensor'),
   transport: fc.constantFrom('Ring', 'Mesh'),
   minNodes: fc.constantFrom(null, null, 1, 2, 3, 9),

@@ -59,9 +59,11 @@ export function memoryOf(
     bytes += model.weights.layerBytes[layer]!;
     bytes += model.cache.cellBytes[layer]! * rounded + model.cache.sequenceBytes[layer]! * sequences;
   }
-  if (first === 0) bytes += model.weights.embeddingBytes;
+  const isWhole = parts.length === 1;
+  if (first === 0) bytes += isWhole ? model.weights.embeddingBytes : model.weights.firstShardBytes;
   if (isLast) bytes += model.weights.outputBytes;
-  if (isLast && first > 0) bytes += model.weights.tiedHeadBytes;
+  if (isLast && !isWhole) bytes += model.weights.tiedHeadBytes;
+  if (!isWhole) bytes += model.overhead.passedRowsBytes * (isLast ? 1 : 2);
   const { fixedBytes, activationBytes, logitsRowBytes, mostOutputRows, bytesPerCell } = model.overhead;
   const logits = isLast ? Math.min(sequences, mostOutputRows) * logitsRowBytes : 0;
   return bytes + fixedBytes + Math.max(activationBytes, logits) + logits + rounded * bytesPerCell;

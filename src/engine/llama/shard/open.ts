@@ -31,8 +31,8 @@ export function openLlamaShard(options: ShardOptions): Engine {
   let shard: ShardModel;
   let embeddings: EmbeddingRows | null;
   try {
-    verifyModelFile(library, firstPart(options.modelPath), files.gguf);
     shard = shardModel(files.gguf, options.layers);
+    verifyModelFile(library, firstPart(options.modelPath), files.gguf);
     embeddings = embeddingRows(library, shard, files);
   } catch (error) {
     files.close();

@@ -1,0 +1,50 @@
+/** A fault on its way from rank to rank: bounded, and checked, since another rank may lie or be of another version. */
+import { pack, unpack } from 'msgpackr';
+import { ERRORS, type ErrorCode, type Fault } from '../../shared/errors.js';
+import { culprit } from '../culprit.js';
+import { ABORT_BYTES } from './wire.js';
+
+const MESSAGE_CHARACTERS = 1_000;
+const NAME_CHARACTERS = 256;
+
+export function encodeFault({ code, message, details }: Fault): Uint8Array {
+  const { rank, node } = (details ?? {}) as { rank?: unknown; node?: unknown };
+  const name = typeof node === 'string' ? node.slice(0, NAME_CHARACTERS) : null;
+  return pack({ code, message: message.slice(0, MESSAGE_CHARACTERS), rank, node: name });
+}
+
+/** What `from` reported; `peer_protocol_error` with `from` as the culprit when nothing can be made of it. */
+export function decodeFault(payload: Uint8Array, from: number): Fault {
+  const { code, message, rank, node } = read(payload);
+  if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') {
+    return {
+      code: 'peer_protocol_error',
+      message: `rank ${from} ended the collective without a reason that can be read`,
+      details: culprit(from, null),
+    };
+  }
+  return {
+    code: code as ErrorCode,
+    message: oneLine(message).slice(0, MESSAGE_CHARACTERS),
+    details: culprit(
+      Number.isSafeInteger(rank) ? (rank as number) : from,
+      typeof node === 'string' ? oneLine(node).slice(0, NAME_CHARACTERS) : null,
+    ),
+  };
+}
+
+function read(payload: Uint8Array): Readonly<Record<string, unknown>> {
+  if (payload.length > ABORT_BYTES) return {};
+  try {
+    const value: unknown = unpack(payload);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    // Not MessagePack: the fault says that it cannot be read.
+    return {};
+  }
+}
+
+/** The words of another machine go into the log of this one. */
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}

@@ -1,0 +1,77 @@
+/** What this node owns, and how the state comes to know it: its machine, its runners, the requests of its clients. */
+import type { RunnerId } from '../../shared/ids.js';
+import { TIMES } from '../../shared/limits.js';
+import type { NodeFact, RunnerFact } from '../state.js';
+import { allFacts, eventsFor, factsToReport, NO_FACTS, type OwnFacts } from './facts.js';
+import type { Ledger } from './ledger.js';
+import type { Facts } from './messages.js';
+import type { NodeContext } from './nodeContext.js';
+import type { OpenTasks } from './openTasks.js';
+import type { RunnerReport } from './ports.js';
+
+export class Ownership {
+  readonly #context: NodeContext;
+  readonly #ledger: Ledger;
+  readonly #tasks: OpenTasks;
+  readonly #runners = new Map<RunnerId, RunnerFact>();
+  #reports = 0;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(context: NodeContext, ledger: Ledger, tasks: OpenTasks) {
+    this.#context = context;
+    this.#ledger = ledger;
+    this.#tasks = tasks;
+  }
+
+  nodeChanged(node: NodeFact, now: number): void {
+    this.#context.node = node;
+    this.report({ ...NO_FACTS, node }, now);
+  }
+
+  runnerChanged(report: RunnerReport, now: number): void {
+    this.#reports += 1;
+    const runner = { ...report, incarnation: this.#context.node.incarnation, sequence: this.#reports };
+    this.#runners.set(runner.runnerId, runner);
+    this.report({ ...NO_FACTS, runners: [runner] }, now);
+  }
+
+  runnerGone(runnerId: RunnerId): void {
+    this.#runners.delete(runnerId);
+  }
+
+  /** To the state, if it can be told now; else the next look finds the difference. */
+  report(facts: Facts, now: number): void {
+    const { reign, isUpToDate, epoch, state } = this.#context;
+    if (reign !== null) this.#ledger.append(eventsFor(state, facts));
+    else if (isUpToDate && epoch !== null) {
+      this.#context.send(epoch.nodeId, { kind: 'Report', facts }, now);
+    }
+  }
+
+  /** What the state has wrong. */
+  reportDifference(now: number): void {
+    const facts = factsToReport(this.#context.state, this.#own());
+    if (facts !== null) this.report(facts, now);
+  }
+
+  /** Every now and then: a report may have been lost. */
+  look(now: number): void {
+    if (now - this.#reportedAt < TIMES.reportRetryMs || !this.#context.isUpToDate) return;
+    this.#reportedAt = now;
+    this.reportDifference(now);
+  }
+
+  /** For a master that may know nothing of it. */
+  everything(): Facts {
+    return allFacts(this.#context.state, this.#own());
+  }
+
+  #own(): OwnFacts {
+    return {
+      node: this.#context.node,
+      runners: this.#runners,
+      openTasks: this.#tasks.records,
+      endedTasks: this.#tasks.ended,
+    };
+  }
+}
