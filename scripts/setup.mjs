@@ -3,7 +3,7 @@
  * a build when a source changed, and the same for the dashboard. With `--test` it also sets up what only the tests
  * need. Safe to run twice at once.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -19,12 +19,10 @@ class SetupError extends Error {}
 
 requireNode(20, 19);
 try {
-  await withLock(join(root, '.build', 'setup.lock'), () => {
-    install(root, []);
-    if (forTests) install(join(root, 'test', 'oracle'), ['--omit=optional']);
-    build();
-    dashboard();
-    if (forTests) chromium();
+  await withLock(join(root, '.build', 'setup.lock'), async () => {
+    // Side by side: the one waits for the registry while the other compiles.
+    const done = await Promise.allSettled([program(), dashboard(), forTests ? chromium() : null]);
+    for (const { reason } of done) if (reason !== undefined) throw reason;
   });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
@@ -37,8 +35,14 @@ function requireNode(major, minor) {
   fail(`Shoal needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}.`);
 }
 
+async function program() {
+  await install(root, []);
+  if (forTests) await install(join(root, 'test', 'oracle'), ['--omit=optional']);
+  await build();
+}
+
 /** Installs the packages of a folder unless its node_modules came from this very lockfile, with these flags or none. */
-function install(folder, flags, limitMs) {
+async function install(folder, flags, limitMs) {
   const lockfile = join(folder, 'package-lock.json');
   if (!existsSync(lockfile)) return;
   const stamp = join(folder, 'node_modules', '.shoal-setup');
@@ -47,7 +51,7 @@ function install(folder, flags, limitMs) {
   const [installed, installedFlags = ''] = (readIfThere(stamp) ?? '').split('\n');
   if (installed === wanted && (installedFlags === '' || installedFlags === chosen)) return;
   say(`Installing packages${folder === root ? '' : ` in ${folder.slice(root.length + 1)}`} …`);
-  run(
+  await run(
     process.platform === 'win32' ? 'npm.cmd' : 'npm',
     ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...flags],
     folder,
@@ -57,7 +61,7 @@ function install(folder, flags, limitMs) {
 }
 
 /** Compiles when a source or the compiler changed; a vanished source clears the output first. */
-function build() {
+async function build() {
   const stampFile = join(root, 'dist', '.shoal-build');
   const folders = ['src', 'test', 'bench', 'tools', join('dashboard', 'model')];
   const sources = folders.flatMap((folder) => listSources(join(root, folder)));
@@ -69,12 +73,12 @@ function build() {
   if (names === lastNames && content === lastContent) return;
   say('Building …');
   if (names !== lastNames) rmSync(join(root, 'dist'), { recursive: true, force: true });
-  run(process.execPath, [join('node_modules', 'typescript7', 'bin', 'tsc'), '-p', '.'], root);
+  await run(process.execPath, [join('node_modules', 'typescript7', 'bin', 'tsc'), '-p', '.'], root);
   writeFileSync(stampFile, `${names}\n${content}`);
 }
 
 /** Builds the page that nodes serve. Without it a node starts all the same, with a plain page; tests insist on it. */
-function dashboard() {
+async function dashboard() {
   const folder = join(root, 'dashboard');
   const stampFile = join(folder, 'dist', '.shoal-build');
   const sources = [...listSources(folder, /./), ...listSources(join(root, 'src', 'shared'))];
@@ -82,11 +86,11 @@ function dashboard() {
   try {
     const isBuilt = readIfThere(stampFile) === content;
     if (isBuilt && !forTests) return;
-    install(folder, forTests ? [] : ['--omit=dev', '--fetch-retries=0'], EXTRA_LIMIT_MS);
+    await install(folder, forTests ? [] : ['--omit=dev', '--fetch-retries=0'], EXTRA_LIMIT_MS);
     if (isBuilt) return;
     say('Building the dashboard …');
-    const program = join('node_modules', 'vite', 'bin', 'vite.js');
-    run(process.execPath, [program, 'build', '--logLevel', 'warn'], folder, EXTRA_LIMIT_MS);
+    const vite = join('node_modules', 'vite', 'bin', 'vite.js');
+    await run(process.execPath, [vite, 'build', '--logLevel', 'warn'], folder, EXTRA_LIMIT_MS);
     writeFileSync(stampFile, content);
   } catch (error) {
     if (forTests || !(error instanceof SetupError)) throw error;
@@ -95,13 +99,18 @@ function dashboard() {
 }
 
 /** The browser of the dashboard's tests, where it can be had; they say so when they are skipped. */
-function chromium() {
+async function chromium() {
   const isDebian = process.platform === 'linux' && existsSync('/usr/bin/apt-get');
   if (!isDebian || process.getuid() !== 0 || existsSync('/usr/bin/chromium')) return;
   say('Installing Chromium …');
   try {
-    run('apt-get', ['update', '-qq'], root, EXTRA_LIMIT_MS);
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], root, EXTRA_LIMIT_MS);
+    await run('apt-get', ['update', '-qq'], root, EXTRA_LIMIT_MS);
+    await run(
+      'apt-get',
+      ['install', '-y', '-qq', '--no-install-recommends', 'chromium'],
+      root,
+      EXTRA_LIMIT_MS,
+    );
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(error.message);
@@ -137,7 +146,7 @@ async function withLock(path, action) {
   }
   try {
     writeFileSync(join(path, 'pid'), String(process.pid));
-    action();
+    await action();
   } finally {
     rmSync(path, { recursive: true, force: true });
   }
@@ -155,15 +164,19 @@ function isAbandoned(path) {
 }
 
 function run(command, parameters, cwd, limitMs) {
-  const result = spawnSync(command, parameters, {
-    cwd,
-    timeout: limitMs,
-    stdio: ['ignore', 2, 2],
-    shell: command.endsWith('.cmd'),
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, parameters, {
+      cwd,
+      timeout: limitMs,
+      stdio: ['ignore', 2, 2],
+      shell: command.endsWith('.cmd'),
+    });
+    child.once('error', (error) => reject(new SetupError(`${command} could not be run: ${error.message}`)));
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new SetupError(`${command} ${parameters.join(' ')} failed; its output is above.`));
+    });
   });
-  if (result.error) throw new SetupError(`${command} could not be run: ${result.error.message}`);
-  if (result.status === 0) return;
-  throw new SetupError(`${command} ${parameters.join(' ')} failed; its output is above.`);
 }
 
 function hash(parts) {

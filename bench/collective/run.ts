@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Encryption } from '../../src/collective/connect/encryption.js';
-import type { ShapeName } from '../../src/collective/connect.js';
 import type { Measured, RankTask } from './rank.js';
 
 const CHILD = fileURLToPath(new URL('./rank.js', import.meta.url));
@@ -16,16 +15,19 @@ const [rounds = 2_000, ...sizes] = process.argv.slice(2).map(Number);
 const sumBytes = (sizes.length > 0 ? sizes : [8, 64]).map((kib) => kib * 1024);
 
 console.log(
-  `load ${loadavg()[0]!.toFixed(1)}\n\n| ranks | shape | connection | what | p50 µs | p99 µs |\n|---|---|---|---|---|---|`,
+  `load ${loadavg()[0]!.toFixed(1)}\n\n| ranks | shape | connection | what | p50 µs | p99 µs | processor µs |\n|---|---|---|---|---|---|---|`,
 );
 for (const worldSize of [2, 4]) {
-  for (const shape of ['mesh', 'ring'] as const) {
+  for (const shape of ['bare', 'mesh', 'ring'] as const) {
+    if (shape === 'bare' && worldSize > 2) continue;
     for (const encryption of ['tls', 'none'] as const) {
       const tensorBytes = worldSize === 2 && shape === 'mesh' ? [4 * 1024, 16 * 1024] : [];
-      for (const { what, timesUs } of await measureWorld(worldSize, shape, encryption, tensorBytes)) {
+      for (const { what, timesUs, cpuUs } of await measureWorld(worldSize, shape, encryption, tensorBytes)) {
         const at = (share: number) => timesUs[Math.floor(timesUs.length * share)]!.toFixed(0);
         const connection = encryption === 'tls' ? 'TLS' : 'open';
-        console.log(`| ${worldSize} | ${shape} | ${connection} | ${what} | ${at(0.5)} | ${at(0.99)} |`);
+        console.log(
+          `| ${worldSize} | ${shape} | ${connection} | ${what} | ${at(0.5)} | ${at(0.99)} | ${cpuUs.toFixed(0)} |`,
+        );
       }
     }
   }
@@ -33,7 +35,7 @@ for (const worldSize of [2, 4]) {
 
 async function measureWorld(
   worldSize: number,
-  shape: ShapeName,
+  shape: RankTask['shape'],
   encryption: Encryption,
   tensorBytes: readonly number[],
 ): Promise<readonly Measured[]> {

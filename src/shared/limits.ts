@@ -294,7 +294,7 @@ export const TIMES = {
   /** One operation between the ranks of an instance, unless its caller says otherwise. */
   collectiveOperationMs: 60_000,
   /** A rank that is late is asked for a sign of life, and then for better word of who keeps it, for this long each. */
-  collectiveProbeMs: 300,
+  collectiveProbeMs: 1_000,
   /** All links between the ranks of an instance, from the listening to the first barrier. */
   collectiveConnectMs: 30_000,
   /** Once one path to a rank works, the others have this long to show that they are faster. */

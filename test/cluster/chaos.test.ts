@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { whyNoHosts } from '../support/hosts.js';
 import type { NodeProcess } from '../support/nodeProcess.js';
-import { answer, client, MODEL, question, setUp, shows, streamed } from './scene.js';
+import { answer, client, MODEL, question, SLOWLY, setUp, shows, streamed } from './scene.js';
 
 const skip = (await whyNoHosts()) ?? false;
 const BOUND = { timeout: 180_000, skip };
@@ -20,7 +20,7 @@ test(
     assert.equal(await group.master(), first, 'the one that was there rules on');
     await group.ready(1);
     const undisturbed = await answer(asking);
-    const text = await streamed(asking, 20, () => {
+    const text = await streamed(asking, 10, () => {
       first.child.kill('SIGKILL');
     });
     assert.equal(text, undisturbed);
@@ -102,7 +102,7 @@ test('R11: a request is cancelled through another node than the one that took it
   let id = '';
   const stream = await client(asking).chat.completions.create(
     { ...question, stream: true },
-    { headers: { 'x-shoal-failpoint': 'runner.slow_token=50' } },
+    { headers: SLOWLY },
   );
   await assert.rejects(async () => {
     for await (const chunk of stream) {

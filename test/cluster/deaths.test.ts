@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { whyNoHosts } from '../support/hosts.js';
 import { NodeGroup, newToken } from '../support/nodeGroup.js';
 import { HERE, NodeProcess } from '../support/nodeProcess.js';
-import { answer, instancesOn, MODEL, post, question, setUp, shows } from './scene.js';
+import { answer, instancesOn, MODEL, post, question, SLOWLY, setUp, shows } from './scene.js';
 
 const skip = (await whyNoHosts()) ?? false;
 const BOUND = { timeout: 120_000, skip };
@@ -24,7 +24,7 @@ test(
       asking,
       '/v1/chat/completions',
       { ...question, max_tokens: 1_000, ignore_eos: true, stream: true },
-      { 'x-shoal-failpoint': 'runner.slow_token=20' },
+      SLOWLY,
     );
     let text = '';
     for await (const piece of (response.body as ReadableStream<Uint8Array>).pipeThrough(

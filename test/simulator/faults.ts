@@ -66,15 +66,19 @@ export class Faults {
         return;
       case 'leave':
         machine.drain();
-        return this.#later(random.exponential(3_000), () => machine.start());
+        this.#later(random.exponential(3_000), () => machine.start());
+        return;
       case 'pause':
       case 'sleep':
         machine.pause(kind === 'sleep');
-        return this.#later(random.chance(0.5) ? shortMs : 3 * shortMs, () => machine.resume());
+        this.#later(random.chance(0.5) ? shortMs : 3 * shortMs, () => machine.resume());
+        return;
       case 'cut':
-        return this.#cut(machine, other, random.chance(0.5), random.chance(0.5), 2 * shortMs);
+        this.#cut(machine, other, random.chance(0.5), random.chance(0.5), 2 * shortMs);
+        return;
       case 'partition':
-        return this.#partition(random, 3 * shortMs);
+        this.#partition(random, 3 * shortMs);
+        return;
       case 'reset':
         if (machine !== other) network.reset(machine, other);
         return;
@@ -85,27 +89,32 @@ export class Faults {
           repeat: random.pick([0, 0.1]) as number,
           reorders: random.chance(0.5),
         };
-        return this.#later(2 * shortMs, () => {
+        this.#later(2 * shortMs, () => {
           network.weather = FAIR_WEATHER;
         });
+        return;
       case 'wallClock':
-        return machine.clock.jumpWall(random.between(-86_400_000, 86_400_000));
+        machine.clock.jumpWall(random.between(-86_400_000, 86_400_000));
+        return;
       case 'drift':
         if (!machine.isPaused) machine.clock.run(1 + random.between(-1, 1) * this.#world.plan.drift);
         return;
       case 'fullDisk':
         machine.disk.isFull = true;
-        return this.#later(2 * shortMs, () => {
+        this.#later(2 * shortMs, () => {
           machine.disk.isFull = false;
         });
+        return;
       case 'slowDisk':
         this.#world.diskDelayMs = random.pick([50, 400, 2_000]) as number;
-        return this.#later(2 * shortMs, () => {
+        this.#later(2 * shortMs, () => {
           this.#world.diskDelayMs = 5;
         });
+        return;
       case 'runnerDeath':
       case 'runnerFreeze':
-        return this.#strikeRunner(kind, machine, random);
+        this.#strikeRunner(kind, machine, random);
+        return;
     }
   }
 

@@ -223,26 +223,33 @@ export class Process {
         return;
       case 'StoreEntry':
         disk.storeEntry(output.entry);
-        return this.#flushLater();
+        this.#flushLater();
+        return;
       case 'StoreSnapshot':
         disk.storeSnapshot(output.snapshot);
-        return this.#flushLater();
+        this.#flushLater();
+        return;
       case 'Flush':
-        return this.#flush(output.index);
+        this.#flush(output.index);
+        return;
       case 'Applied':
         if (CHANGES_PLAN.has(output.entry.event.kind)) this.worker.reconcile();
         return;
       case 'StateReplaced':
       case 'RoleChanged':
-        return this.worker.reconcile();
+        this.worker.reconcile();
+        return;
       case 'PeerJudged':
         return;
       case 'CommandEnded':
-        return world.user.commandEnded(this, output.key, output.answer);
+        world.user.commandEnded(this, output.key, output.answer);
+        return;
       case 'TaskPlaced':
-        return this.api.placed(output.assignment);
+        this.api.placed(output.assignment);
+        return;
       case 'TaskEnded':
-        return this.api.ended(output.taskId);
+        this.api.ended(output.taskId);
+        return;
     }
   }
 

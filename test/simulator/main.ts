@@ -50,9 +50,10 @@ async function runAll(): Promise<void> {
   });
   clearInterval(ticker);
   for (const { seed, violation } of violations.slice(0, MOST_SHRUNK)) {
-    if (violation === null) continue;
+    const fails = (smaller: SimulationOptions) =>
+      simulate(smaller).violation?.invariant === violation?.invariant;
     console.log(
-      `seed ${seed}, ${violation.invariant}, smaller: ${replay(shrink({ ...options, seed }, violation.invariant))}`,
+      `seed ${seed}, ${violation?.invariant}, smaller: ${replay(shrink({ ...options, seed }, fails))}`,
     );
   }
   console.log(totals.summary());

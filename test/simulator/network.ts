@@ -70,7 +70,8 @@ export class Network {
     const isLinked = old?.isOpen[0] && old.isOpen[1];
     if (isLinked && old.ends[0] === ends[0] && old.ends[1] === ends[1]) return;
     if (first.isPaused || second.isPaused || this.#isCut(first, second) || this.#isCut(second, first)) {
-      return this.dial(a, b);
+      this.dial(a, b);
+      return;
     }
     if (old !== undefined) for (const end of [0, 1] as const) this.#closeEnd(old, end);
     const { now } = this.#time;

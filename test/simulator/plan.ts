@@ -21,6 +21,8 @@ export const FAULT_KINDS = [
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
+export const MOST_NODES = 7;
+
 export interface SimulationOptions {
   readonly seed: number;
   /** Virtual time of the whole run. */
@@ -49,7 +51,7 @@ export interface Plan {
 
 export function drawPlan(options: SimulationOptions): Plan {
   const random = new Random(options.seed, 'plan');
-  const sizes = [1, 2, 2, 3, 3, 3, 4, 5, 5, 7];
+  const sizes = [1, 2, 2, 3, 3, 3, 4, 5, 5, MOST_NODES];
   const drawnNodes = random.pick(sizes) as number;
   const faultEveryMs = new Map<FaultKind, number>();
   const allowed = new Set(options.faults ?? FAULT_KINDS);

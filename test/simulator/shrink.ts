@@ -1,18 +1,19 @@
 /** Finds a smaller schedule with the same violation: fewer kinds of faults, fewer nodes, less time. */
-import { FAULT_KINDS, type SimulationOptions } from './plan.js';
-import { simulate } from './simulation.js';
+import { FAULT_KINDS, MOST_NODES, type SimulationOptions } from './plan.js';
 
 const LEAST_MINUTES = 0.7;
 
-/** @param invariant the violation that must stay */
-export function shrink(failing: SimulationOptions, invariant: string): SimulationOptions {
-  const fails = (options: SimulationOptions) => simulate(options).violation?.invariant === invariant;
+/** @param fails does the violation stay? */
+export function shrink(
+  failing: SimulationOptions,
+  fails: (options: SimulationOptions) => boolean,
+): SimulationOptions {
   let smallest = { ...failing, faults: failing.faults ?? [...FAULT_KINDS] };
   for (const kind of FAULT_KINDS) {
     const less = { ...smallest, faults: smallest.faults.filter((other) => other !== kind) };
     if (smallest.faults.includes(kind) && fails(less)) smallest = less;
   }
-  for (let nodes = 1; nodes < (smallest.nodes ?? 7); nodes += 1) {
+  for (let nodes = 1; nodes < (smallest.nodes ?? MOST_NODES); nodes += 1) {
     if (fails({ ...smallest, nodes })) smallest = { ...smallest, nodes };
   }
   for (let minutes = smallest.minutes / 2; minutes >= LEAST_MINUTES; minutes /= 2) {

@@ -51,7 +51,7 @@ export function simulate(options: SimulationOptions, overrides: SimulationOverri
   try {
     course.run();
   } catch (error) {
-    const invariant = error instanceof Violation ? error.invariant : 'no-crash';
+    const invariant = error instanceof Violation ? error.invariant : 'no-exception';
     const message = error instanceof Violation ? error.message : String((error as Error).stack);
     violation = { invariant, message, atMs: Math.round(world.time.now) };
     world.note(`VIOLATION ${invariant}: ${message}`);

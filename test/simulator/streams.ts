@@ -39,7 +39,10 @@ export class Streams {
   #open(from: NodeId, taskId: TaskId, runnerId: RunnerId): void {
     const { worker, machine } = this.#process;
     const runner = worker.runners.get(runnerId);
-    if (runner === undefined || runner.status === 'failed') return this.#answer(from, taskId, 'failed');
+    if (runner === undefined || runner.status === 'failed') {
+      this.#answer(from, taskId, 'failed');
+      return;
+    }
     let isBegun = false;
     const begin = () => {
       isBegun = true;
@@ -71,7 +74,10 @@ export class Streams {
 
   #answer(to: NodeId, taskId: TaskId, status: TaskEnd): void {
     const { machine, api } = this.#process;
-    if (to === machine.id) return this.#process.after(0, () => api.streamEnded(taskId, status));
+    if (to === machine.id) {
+      this.#process.after(0, () => api.streamEnded(taskId, status));
+      return;
+    }
     const peer = machine.world.machine(to);
     if (peer !== undefined)
       machine.world.network.send(this.#process, peer, { stream: { kind: 'ended', taskId, status } });
