@@ -7,7 +7,11 @@ export interface ApiTarget {
 }
 
 interface ErrorBody {
-  readonly error?: { readonly code?: string; readonly message?: string };
+  readonly error?: {
+    readonly code?: string;
+    readonly message?: string;
+    readonly details?: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** @throws {ShoalError} the node's coded error, or `not_ready` when no node answers */
@@ -73,5 +77,6 @@ export async function* readEvents(response: Response): AsyncGenerator<unknown> {
 function asShoalError(body: ErrorBody, otherwise: string): ShoalError {
   const code = body.error?.code;
   const known = code !== undefined && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal_error';
-  return new ShoalError(known, body.error?.message ?? otherwise);
+  const details = body.error?.details;
+  return new ShoalError(known, body.error?.message ?? otherwise, details === undefined ? {} : { details });
 }

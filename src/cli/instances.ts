@@ -1,44 +1,89 @@
-/** `shoal instances` and `shoal delete`. */
+/** `shoal instances`, `shoal delete` and `shoal retry`: what users want to run, and instances that nobody watches. */
 import { type ApiTarget, callApi, callJson } from './client.js';
 import { clip, formatTable, printable } from './output.js';
-import { findEntry, nodeName, type StateForm } from './stateForm.js';
+import {
+  findEntry,
+  handleOf,
+  type InstanceForm,
+  isWish,
+  type MetaInstanceForm,
+  type StateForm,
+  servedEntries,
+} from './stateForm.js';
+import { nodesText, retriesText, wishProblem } from './wishText.js';
 
 type Options = ApiTarget & { readonly json: boolean };
 
 const MODEL_CHARACTERS = 22;
+const NODES_CHARACTERS = 24;
 
 export async function listInstances(options: Options): Promise<void> {
   const state = await callJson<StateForm>(options, '/state');
-  const instances = Object.values(state.instances);
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(instances, null, 2)}\n`);
+    const { meta_instances: wishes, instances } = state;
+    const all = { meta_instances: Object.values(wishes), instances: Object.values(instances) };
+    process.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
     return;
   }
-  if (instances.length === 0) {
-    process.stdout.write('There is no instance. Start one with: shoal up --serve MODEL\n');
-    return;
-  }
-  const rows = instances.map(({ instance_id: instanceId, model_id: modelId, status, shards }) => [
-    instanceId,
-    clip(modelId, MODEL_CHARACTERS),
-    status,
-    [...new Set(shards.map(({ node_id: nodeId }) => nodeName(state, nodeId)))].join(', '),
-  ]);
-  process.stdout.write(`${formatTable(['ID', 'MODEL', 'STATUS', 'NODES'], rows)}\n`);
+  process.stdout.write(`${describeInstances(state)}\n`);
 }
 
-/** @param wanted id, its first characters, or the name of a model with one instance */
+export function describeInstances(state: StateForm): string {
+  const entries = Object.values(servedEntries(state));
+  if (entries.length === 0) return 'There is no instance. Start one with: shoal deploy MODEL';
+  const rows = entries.map((entry) => [
+    handleOf(state, entry),
+    clip(entry.model_id, MODEL_CHARACTERS),
+    entry.status,
+    retriesText(entry),
+    clip(nodesText(state, entry), NODES_CHARACTERS),
+  ]);
+  const table = formatTable(['ID', 'MODEL', 'STATUS', 'RETRIES', 'NODES'], rows);
+  const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish) ?? []);
+  return printable([table, ...problems].join('\n\n'));
+}
+
+const nameOf = ({ model_id: modelId }: { readonly model_id: string }): string => modelId;
+
+/** @param wanted id, its first characters, or the name of a model that is served once */
 export async function deleteInstance(wanted: string, options: Options): Promise<void> {
-  const { instances } = await callJson<StateForm>(options, '/state');
-  const { id, entry } = findEntry(instances, wanted, {
-    kind: 'instance',
-    nameOf: ({ model_id: modelId }) => modelId,
-  });
-  const response = await callApi(options, `/instance/${encodeURIComponent(id)}`, { method: 'DELETE' });
-  const answer = await response.text();
+  const state = await callJson<StateForm>(options, '/state');
+  const entry = findServed(state, wanted);
+  const id = idOf(entry);
+  const path = `/${isWish(entry) ? 'meta_instance' : 'instance'}/${encodeURIComponent(id)}`;
+  const answer = await (await callApi(options, path, { method: 'DELETE' })).text();
+  process.stdout.write(options.json ? `${answer}\n` : `${deletedText(entry)}\n`);
+}
+
+/** An instance of a wish is found by its whole id alone: what people mean is the wish. */
+function findServed(state: StateForm, wanted: string): MetaInstanceForm | InstanceForm {
+  const watched = Object.hasOwn(state.instances, wanted) ? state.instances[wanted] : undefined;
+  return watched ?? findEntry(servedEntries(state), wanted, { kind: 'instance', nameOf }).entry;
+}
+
+function idOf(entry: MetaInstanceForm | InstanceForm): string {
+  return isWish(entry) ? entry.meta_instance_id : entry.instance_id;
+}
+
+function deletedText(entry: MetaInstanceForm | InstanceForm): string {
+  const model = printable(entry.model_id);
+  if (isWish(entry)) {
+    return `MetaInstance ${idOf(entry)} of ${model} is taken back; its runners are being stopped.`;
+  }
+  const { meta_instance_id: wishId } = entry;
+  const again = wishId ? `\nA new one is made: MetaInstance ${wishId} wants it.` : '';
+  return `Instance ${idOf(entry)} of ${model} is deleted; its runners are being stopped.${again}`;
+}
+
+/** @param wanted id, its first characters, or the name of a model that is wanted once */
+export async function retryMetaInstance(wanted: string, options: Options): Promise<void> {
+  const state = await callJson<StateForm>(options, '/state');
+  const { id, entry } = findEntry(state.meta_instances, wanted, { kind: 'MetaInstance', nameOf });
+  const path = `/meta_instance/${encodeURIComponent(id)}/retry`;
+  const answer = await (await callApi(options, path, { method: 'POST' })).text();
   process.stdout.write(
     options.json
       ? `${answer}\n`
-      : `Instance ${id} of ${printable(entry.model_id)} is deleted; its runners are being stopped.\n`,
+      : `${printable(entry.model_id)} is tried again. How far it is: shoal status\n`,
   );
 }

@@ -8,10 +8,12 @@ import { packageRoot } from '../shared/packageRoot.js';
 import { type BenchOptions, bench } from './bench.js';
 import { type ChatOptions, chat } from './chat.js';
 import type { ApiTarget } from './client.js';
+import { type DeployOptions, deploy } from './deploy.js';
 import { doctor } from './doctor.js';
 import { forget } from './forget.js';
-import { deleteInstance, listInstances } from './instances.js';
+import { deleteInstance, listInstances, retryMetaInstance } from './instances.js';
 import { listModels } from './models.js';
+import { nodeNames, positive } from './optionValues.js';
 import { formatFault } from './output.js';
 import { status } from './status.js';
 import { token } from './token.js';
@@ -92,14 +94,36 @@ withTarget(program.command('status'))
   .description('nodes, links, models and runners of the cluster, and what is wrong with them')
   .action((options: TargetOptions) => status(options));
 
+withTarget(program.command('deploy'))
+  .description('say that a model shall run: it is placed where it fits, and kept running until it is deleted')
+  .argument('<model>', 'a model of `shoal models list`')
+  .addOption(
+    new Option('--sharding <kind>', 'how it is divided over several nodes').choices(['Pipeline', 'Tensor']),
+  )
+  .addOption(new Option('--transport <kind>', 'how several nodes are linked').choices(['Ring', 'Mesh']))
+  .addOption(
+    new Option('--min-nodes <count>', 'at least so many nodes, also where fewer would do').argParser(positive),
+  )
+  .addOption(
+    new Option('--nodes <nodes>', 'these nodes and no others: names or ids, with commas').argParser(nodeNames),
+  )
+  .addOption(new Option('--context <tokens>', 'context of one sequence').argParser(positive))
+  .addOption(new Option('--sequences <count>', 'sequences decoded side by side').argParser(positive))
+  .action((model: string, options: DeployOptions) => deploy(model, options));
+
 withTarget(program.command('instances'))
-  .description('instances of models, and the nodes that they are on')
+  .description('what shall run and what runs, on which nodes, and why it does not')
   .action((options: TargetOptions) => listInstances(options));
 
 withTarget(program.command('delete'))
-  .description('delete an instance: its runners are stopped, and with them the requests that they serve')
-  .argument('<instance>', 'its id, the first characters of it, or the model when it has one instance')
+  .description('take back what shall run: its runners are stopped, and with them the requests that they serve')
+  .argument('<instance>', 'its id, the first characters of it, or the model when it is served once')
   .action((instance: string, options: TargetOptions) => deleteInstance(instance, options));
+
+withTarget(program.command('retry'))
+  .description('try again, now, what has failed too often')
+  .argument('<instance>', 'its id, the first characters of it, or the model when it is wanted once')
+  .action((instance: string, options: TargetOptions) => retryMetaInstance(instance, options));
 
 withTarget(program.command('forget'))
   .description('drop the record of a dead node that will not come back')

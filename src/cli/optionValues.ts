@@ -36,6 +36,13 @@ export function addresses(text: string, previous: readonly string[] | undefined)
   }
 }
 
+/** Nodes with commas between them; may be repeated. */
+export function nodeNames(text: string, previous: readonly string[] | undefined): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('It must be names or ids of nodes, such as desk,laptop.');
+  return [...(previous ?? []), ...names];
+}
+
 /** A flag as people write it in the environment; null when it is neither on nor off. */
 export function onOrOff(text: string): boolean | null {
   const word = text.trim().toLowerCase();

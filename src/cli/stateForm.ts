@@ -7,6 +7,7 @@ export interface StateForm {
   readonly nodes: Readonly<Record<string, NodeForm>>;
   readonly links: readonly LinkForm[];
   readonly instances: Readonly<Record<string, InstanceForm>>;
+  readonly meta_instances: Readonly<Record<string, MetaInstanceForm>>;
   readonly runners: Readonly<Record<string, RunnerForm>>;
   readonly tasks: Readonly<Record<string, { readonly status: string; readonly instance_id: string }>>;
 }
@@ -26,9 +27,25 @@ interface LinkForm {
 
 export interface InstanceForm {
   readonly instance_id: string;
+  readonly meta_instance_id: string | null;
   readonly model_id: string;
   readonly status: string;
   readonly shards: readonly { readonly node_id: string; readonly runner_id: string }[];
+}
+
+/** What a user wants to run. */
+export interface MetaInstanceForm {
+  readonly meta_instance_id: string;
+  readonly model_id: string;
+  readonly status: string;
+  readonly consecutive_failures: number;
+  readonly max_retries: number;
+  readonly errors: readonly { readonly at: string; readonly node_id?: string; readonly message: string }[];
+  readonly placement_error: {
+    readonly message: string;
+    readonly nodes: readonly { readonly node_id: string; readonly name: string; readonly reason: string }[];
+  } | null;
+  readonly next_attempt_at: string | null;
 }
 
 export interface RunnerForm {
@@ -47,6 +64,32 @@ export const shortId = (id: string): string => id.slice(0, SHORT_ID_CHARACTERS);
 
 export function nodeName(state: Pick<StateForm, 'nodes'>, nodeId: string): string {
   return state.nodes[nodeId]?.name ?? shortId(nodeId);
+}
+
+export function wishOf(state: StateForm, instance: InstanceForm): MetaInstanceForm | null {
+  return (instance.meta_instance_id && state.meta_instances[instance.meta_instance_id]) || null;
+}
+
+/** The instances of a wish; of null, those that nobody watches over. */
+export function instancesOf(state: StateForm, wish: MetaInstanceForm | null): InstanceForm[] {
+  return Object.values(state.instances).filter((instance) => wishOf(state, instance) === wish);
+}
+
+/** Wishes and instances that nobody watches over: what people list, and delete by id. */
+export function servedEntries(state: StateForm): Readonly<Record<string, MetaInstanceForm | InstanceForm>> {
+  const plain = instancesOf(state, null).map((instance) => [instance.instance_id, instance]);
+  return { ...state.meta_instances, ...Object.fromEntries(plain) };
+}
+
+export function isWish(entry: MetaInstanceForm | InstanceForm): entry is MetaInstanceForm {
+  return !('instance_id' in entry);
+}
+
+/** What names it in a command: the first characters of its id where they are enough. */
+export function handleOf(state: StateForm, entry: MetaInstanceForm | InstanceForm): string {
+  const id = isWish(entry) ? entry.meta_instance_id : entry.instance_id;
+  const alike = Object.keys(servedEntries(state)).filter((other) => other.startsWith(shortId(id)));
+  return alike.length > 1 ? id : shortId(id);
 }
 
 /**

@@ -1,6 +1,14 @@
 /** What is wrong with the cluster, and what to do about each of it. */
 import { clip } from './output.js';
-import { type InstanceForm, type NodeForm, nodeName, type RunnerForm, type StateForm } from './stateForm.js';
+import {
+  type InstanceForm,
+  type NodeForm,
+  nodeName,
+  type RunnerForm,
+  type StateForm,
+  wishOf,
+} from './stateForm.js';
+import { wishProblem } from './wishText.js';
 
 const SHOWN_STDERR_LINES = 5;
 const NAME_CHARACTERS = 30;
@@ -14,6 +22,7 @@ export function problems(state: StateForm): string[] {
     ...Object.values(state.nodes).flatMap((node) => nodeProblems(state, node)),
     ...linkProblems(state),
     ...Object.values(state.instances).flatMap((instance) => runnerProblems(state, instance)),
+    ...Object.values(state.meta_instances).flatMap((wish) => wishProblem(state, wish) ?? []),
   ];
 }
 
@@ -75,12 +84,13 @@ function runnerProblems(state: StateForm, instance: InstanceForm): string[] {
     if (runner?.error === undefined || state.nodes[nodeId]?.status === 'dead') return [];
     const tail = (runner.error.stderr_tail ?? []).slice(-SHOWN_STDERR_LINES).map((line) => `    ${line}`);
     const what = `${instance.model_id} on ${named({ name: nodeName(state, nodeId) })}: ${runner.error.message}`;
-    return [[what, `  ${whatNext(runner)}`, ...tail].join('\n')];
+    return [[what, `  ${whatNext(runner, wishOf(state, instance) !== null)}`, ...tail].join('\n')];
   });
 }
 
-function whatNext(runner: RunnerForm): string {
+function whatNext(runner: RunnerForm, isWatched: boolean): string {
   if (runner.status !== 'failed') return `Since then it is ${runner.status} again.`;
+  if (isWatched) return 'It is started anew by itself, here or on another node.';
   return runner.restart_at === null
     ? 'It is not started again: the limit of restarts is reached. Restart its node when\n  the cause is gone.'
     : `It is started again at ${runner.restart_at}.`;

@@ -2,12 +2,15 @@
 import { formatBytes } from '../shared/bytes.js';
 import { clip, formatTable, printable } from './output.js';
 import {
+  handleOf,
   type InstanceForm,
+  instancesOf,
   type NodeForm,
   nodeName,
   type RunnerForm,
   type StateForm,
   shortId,
+  wishOf,
 } from './stateForm.js';
 import { problems } from './statusProblems.js';
 
@@ -25,16 +28,16 @@ export function describeState(state: StateForm): string {
       nodes.map((node) => nodeRow(state, node)),
     ),
   ];
-  const instances = Object.values(state.instances);
-  if (instances.length === 0) {
-    sections.push('No model is being served. Start one with: shoal up --serve MODEL');
+  const rows = [
+    ...Object.values(state.instances).flatMap((instance) => instanceRows(state, instance)),
+    ...Object.values(state.meta_instances)
+      .filter((wish) => instancesOf(state, wish).length === 0)
+      .map((wish) => [clip(wish.model_id, MODEL_CHARACTERS), wish.status, '', '', '', handleOf(state, wish)]),
+  ];
+  if (rows.length === 0) {
+    sections.push('No model is being served. Start one with: shoal deploy MODEL');
   } else {
-    sections.push(
-      formatTable(
-        ['MODEL', 'RUNNER', 'NODE', 'REQS', 'MEMORY', 'INSTANCE'],
-        instances.flatMap((instance) => instanceRows(state, instance)),
-      ),
-    );
+    sections.push(formatTable(['MODEL', 'RUNNER', 'NODE', 'REQS', 'MEMORY', 'ID'], rows));
   }
   return printable([...sections, ...problems(state)].join('\n\n'));
 }
@@ -70,6 +73,7 @@ function linkText({ links, node_id: self }: StateForm, { node_id: nodeId, status
 
 function instanceRows(state: StateForm, instance: InstanceForm): string[][] {
   const { instance_id: instanceId } = instance;
+  const handle = handleOf(state, wishOf(state, instance) ?? instance);
   const requests = Object.values(state.tasks).filter(
     (task) => task.instance_id === instanceId && task.status === 'running',
   ).length;
@@ -82,7 +86,7 @@ function instanceRows(state: StateForm, instance: InstanceForm): string[][] {
       clip(nodeName(state, nodeId), RUNNER_NODE_CHARACTERS),
       String(requests),
       runner?.load == null || isGone ? '' : formatBytes(runner.load.resident_bytes),
-      shortId(instanceId),
+      handle,
     ];
   });
 }

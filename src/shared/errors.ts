@@ -77,7 +77,7 @@ export const ERRORS = {
     type: 'not_found_error',
     retryable: true,
     meaning: 'The model is known, but no instance of it is running.',
-    remedy: 'Start one with `shoal up --serve MODEL`.',
+    remedy: 'Start one with `shoal deploy MODEL`.',
   },
   no_cluster: {
     status: 404,
@@ -209,8 +209,8 @@ export const ERRORS = {
     status: 400,
     type: 'invalid_request_error',
     retryable: false,
-    meaning: 'The model does not fit the memory that is offered.',
-    remedy: 'Use a smaller quantisation or context, or offer more with `--memory`.',
+    meaning: 'The nodes cannot take the model as it was asked for; `details.nodes` has the reason of each.',
+    remedy: 'Ask for less, use a smaller quantisation or context, or offer more with `--memory`.',
   },
   storage_failed: {
     status: 500,
