@@ -35,7 +35,7 @@ export function describeInstances(state: StateForm): string {
     handleOf(state, entry),
     clip(entry.model_id, MODEL_CHARACTERS),
     entry.status,
-    retriesText(entry),
+    retriesText(state, entry),
     clip(nodesText(state, entry), NODES_CHARACTERS),
   ]);
   const table = formatTable(['ID', 'MODEL', 'STATUS', 'RETRIES', 'NODES'], rows);

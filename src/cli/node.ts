@@ -22,6 +22,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
 import { type LocalModel, Worker } from '../worker/worker.js';
 import { Closers } from './closers.js';
+import { PeopleCommands } from './clusterCommands.js';
 import { meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
 import { Failpoints } from './failpoints.js';
@@ -30,13 +31,7 @@ import { clusterFigures, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
-import {
-  declareServed,
-  modelsHere,
-  resolveServed,
-  type ServedWish,
-  wishesFor,
-} from './servedModels.js';
+import { declareServed, modelsHere, resolveServed, type ServedWish, wishesFor } from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
@@ -153,11 +148,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
           generate: (request, signal) => requests.generate(request, signal),
           cancel: (commandId) => cancels.cancel(commandId),
         },
-        commands: {
-          forgetNode: async (id) => void (await cluster.command({ kind: 'ForgetNode', nodeId: id })),
-          deleteInstance: async (instanceId) =>
-            void (await cluster.command({ kind: 'DeleteInstance', instanceId })),
-        },
+        commands: new PeopleCommands({ cluster, catalogue }),
         observer: metrics,
         log,
         view,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatBytes } from '../shared/bytes.js';
-import { clip, formatFault, formatTable, printable } from './output.js';
+import { clip, formatFault, formatTable, printable, wrap } from './output.js';
 
 test('sizes have a unit that fits', () => {
   assert.deepEqual([0, 1023, 1536, 5 * 2 ** 30, 200 * 2 ** 20].map(formatBytes), [
@@ -38,4 +38,19 @@ test('a clipped text is one line of so many characters', () => {
   assert.equal(clip('longer', 5), 'long…');
   assert.equal(clip('a\n b\tc', 9), 'a b c');
   assert.equal([...clip('🐟🐟🐟🐟', 3)].length, 3);
+});
+
+test('a refusal names what each node lacks, and one without a form is left out', () => {
+  const nodes = [{ name: 'desk', reason: 'has\nno memory' }, null, 'x', { name: 7, reason: 'r' }];
+  const text = formatFault({ code: 'placement_impossible', message: 'too large', details: { nodes } });
+  assert.match(text, /^shoal: too large \(placement_impossible\)\n {2}desk: has no memory\n {2}Ask for less/);
+  const odd = formatFault({ code: 'placement_impossible', message: 'm', details: { nodes: 'none' } });
+  assert.doesNotMatch(odd, /none/);
+});
+
+test('a wrapped text has every word, on lines that are no longer than asked', () => {
+  const words = 'one two\nthree  four five sixsixsixsixsix seven';
+  const lines = wrap(words, 12, '  ').split('\n');
+  assert.deepEqual(lines, ['  one two', '  three four', '  five', '  sixsixsixsixsix', '  seven']);
+  assert.equal(wrap('', 12, '  ').trim(), '');
 });

@@ -2,47 +2,41 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MemoryNetwork } from '../cluster/link/testing/memoryLinks.js';
 import { startTestNode } from '../cluster/testing.js';
-import type { InstanceRecord } from '../control/state.js';
-import { instanceRecord } from '../control/testing.js';
-import type { NodeId } from '../shared/ids.js';
-import { createInstances } from './servedModels.js';
+import { ModelCatalogue } from '../models/catalogue.js';
+import type { MetaInstanceId } from '../shared/ids.js';
+import { declareServed, resolveServed, wishesFor } from './servedModels.js';
+import type { UpOptions } from './upOptions.js';
 
-async function master(t: TestContext) {
+async function setUp(t: TestContext) {
   const node = await startTestNode(new MemoryNetwork());
   t.after(() => node.kill());
   await node.cluster.untilUpToDate(AbortSignal.timeout(15_000));
-  return node;
+  const options = { serve: ['shoal-guide'], context: null, sequences: null } as unknown as UpOptions;
+  const served = await resolveServed(new ModelCatalogue({ directories: [] }), options);
+  const wishes = () => wishesFor(served, options);
+  return { cluster: node.cluster, wishes };
 }
 
-const wanted = (nodeId: NodeId, id: string, contextLength = 512): InstanceRecord => {
-  const record = instanceRecord(id);
-  return { ...record, contextLength, shards: record.shards.map((shard) => ({ ...shard, nodeId })) };
-};
-
-test('R31: a repeated attempt, while the one before is under way, makes no second instance', async (t) => {
-  const { cluster, nodeId } = await master(t);
-  const instances = [wanted(nodeId, 'one')];
-  await Promise.all([
-    createInstances(cluster, nodeId, instances),
-    createInstances(cluster, nodeId, instances),
-  ]);
-  assert.deepEqual([...cluster.state.instances.keys()], ['one']);
+test('R31: a repeated attempt, while the one before is under way, declares nothing twice', async (t) => {
+  const { cluster, wishes } = await setUp(t);
+  const wanted = wishes();
+  await Promise.all([declareServed(cluster, wanted), declareServed(cluster, wanted)]);
+  assert.deepEqual([...cluster.state.metaInstances.keys()], [wanted[0]?.metaInstance.metaInstanceId]);
 });
 
-test('an instance of the same size is kept, one of another size gives way', async (t) => {
-  const { cluster, nodeId } = await master(t);
-  await createInstances(cluster, nodeId, [wanted(nodeId, 'first')]);
-  await createInstances(cluster, nodeId, [wanted(nodeId, 'again')]);
-  assert.deepEqual([...cluster.state.instances.keys()], ['first']);
-  await createInstances(cluster, nodeId, [wanted(nodeId, 'larger', 1_024)]);
-  assert.deepEqual([...cluster.state.instances.keys()], ['larger']);
+test('a model that somebody declared already is not declared again', async (t) => {
+  const { cluster, wishes } = await setUp(t);
+  await declareServed(cluster, wishes());
+  await declareServed(cluster, wishes());
+  assert.equal(cluster.state.metaInstances.size, 1);
 });
 
 test('what somebody deleted between two attempts stays deleted', async (t) => {
-  const { cluster, nodeId } = await master(t);
-  const instance = wanted(nodeId, 'one');
-  await createInstances(cluster, nodeId, [instance]);
-  await cluster.command({ kind: 'DeleteInstance', instanceId: instance.instanceId });
-  await createInstances(cluster, nodeId, [instance]);
-  assert.equal(cluster.state.instances.size, 0);
+  const { cluster, wishes } = await setUp(t);
+  const wanted = wishes();
+  await declareServed(cluster, wanted);
+  const metaInstanceId = wanted[0]?.metaInstance.metaInstanceId as MetaInstanceId;
+  await cluster.command({ kind: 'DeleteMetaInstance', metaInstanceId });
+  await declareServed(cluster, wanted);
+  assert.equal(cluster.state.metaInstances.size, 0);
 });

@@ -28,6 +28,8 @@ interface LinkForm {
 export interface InstanceForm {
   readonly instance_id: string;
   readonly meta_instance_id: string | null;
+  /** Counts from 1: how often its runners were started anew. */
+  readonly attempt: number;
   readonly model_id: string;
   readonly status: string;
   readonly shards: readonly { readonly node_id: string; readonly runner_id: string }[];

@@ -16,6 +16,8 @@ const node = (nodeId: string, name: string, status: string, more = {}) => ({
 
 const instance = (instanceId: string, modelId: string, status: string, nodeIds: readonly string[]) => ({
   instance_id: instanceId,
+  meta_instance_id: null,
+  attempt: 1,
   model_id: modelId,
   status,
   shards: nodeIds.map((nodeId) => ({ node_id: nodeId, runner_id: `${instanceId}-${nodeId}` })),
@@ -36,6 +38,7 @@ const EMPTY: StateForm = {
   nodes: { 'desk-id-0123456789': node('desk-id-0123456789', 'desk', 'alive') },
   links: [],
   instances: {},
+  meta_instances: {},
   runners: {},
   tasks: {},
 };
@@ -81,7 +84,7 @@ test('a lone node without models says what to do next', () => {
     text,
     /^NODE +STATUS +MEMORY FREE +LINK +ID\ndesk +alive, master +12\.5 GiB of 32\.0 GiB +this node +desk-id-\n/,
   );
-  assert.match(text, /No model is being served/);
+  assert.match(text, /No model is being served. Start one with: shoal deploy MODEL/);
 });
 
 test('every node is shown with its part, memory and round trip, this one first, the dead one last', () => {

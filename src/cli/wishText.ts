@@ -24,7 +24,7 @@ export function wishProblem(state: StateForm, wish: MetaInstanceForm): string | 
   if (status === 'failed') {
     return [
       `${model} failed too often and is not tried any more. Its last failures:`,
-      ...errors.slice(-SHOWN_ERRORS).map((error) => failureText(state, error)),
+      ...errors.slice(-SHOWN_ERRORS).map(failureText),
       `  When the cause is gone: shoal retry ${handle}`,
       `  If it is not wanted any more: shoal delete ${handle}`,
     ].join('\n');
@@ -44,19 +44,22 @@ export function wishProblem(state: StateForm, wish: MetaInstanceForm): string | 
   if (failures === 0 || last === undefined) return null;
   return [
     `${model} is tried again: ${failures === 1 ? 'one failure' : `${failures} failures in a row`}, the last one:`,
-    failureText(state, last),
+    failureText(last),
     `  ${wish.next_attempt_at === null ? 'It is being started now.' : `Next attempt: ${wish.next_attempt_at}`}`,
   ].join('\n');
 }
 
-function failureText(state: StateForm, error: MetaInstanceForm['errors'][number]): string {
-  const where = error.node_id === undefined ? '' : ` on ${clip(nodeName(state, error.node_id), NAME_CHARACTERS)}`;
-  return wrap(`${error.at}${where}: ${error.message}`, COLUMNS, '    ');
+/** The message names the node by itself. */
+function failureText({ at, message }: MetaInstanceForm['errors'][number]): string {
+  return wrap(`${at} ${message}`, COLUMNS, '    ');
 }
 
-/** Failures in a row of how many are allowed; nothing for what nobody watches over. */
-export function retriesText(entry: MetaInstanceForm | InstanceForm): string {
-  return isWish(entry) ? `${entry.consecutive_failures}/${entry.max_retries}` : '';
+/** How often it was started anew where it is, of how often it may be; nothing for what nobody watches over. */
+export function retriesText(state: StateForm, entry: MetaInstanceForm | InstanceForm): string {
+  if (!isWish(entry)) return '';
+  const { consecutive_failures: failures, max_retries: most } = entry;
+  const [instance] = instancesOf(state, entry);
+  return `${instance === undefined ? Math.min(failures, most) : instance.attempt - 1}/${most}`;
 }
 
 /** The names of the nodes that it is on. */

@@ -29,7 +29,7 @@ export async function startTestNode(
     name: `node ${nodeId}`,
     incarnation,
     addresses: [],
-    memoryBytes: 0,
+    memoryBytes: 1_000_000_000,
     isDraining: false,
     models: [],
   };

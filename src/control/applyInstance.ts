@@ -93,7 +93,10 @@ export function instanceRetrying(
   };
   return {
     instances: withEntry(state.instances, instanceId, retried),
-    runners: new Map([...runnersWithout(state, instanceId), ...unbornRunners(retried, runnersOf(state, instance))]),
+    runners: new Map([
+      ...runnersWithout(state, instanceId),
+      ...unbornRunners(retried, runnersOf(state, instance)),
+    ]),
     ...(instance.metaInstanceId === null
       ? {}
       : changeMetaInstance(state, instance.metaInstanceId, () => ({ nextAttempt: null }))),

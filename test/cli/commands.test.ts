@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { REFUSED } from '../../src/api/testing/placements.js';
 import { startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
 import { loadClusterKey } from '../../src/cluster/clusterKey.js';
 import { formatToken, KEY_BYTES } from '../../src/cluster/joinToken.js';
@@ -17,9 +18,23 @@ const NODES = {
 };
 const INSTANCE = {
   instance_id: 'i-0123456789',
+  meta_instance_id: null,
+  attempt: 1,
   model_id: 'tiny',
   status: 'ready',
   shards: [{ node_id: 'n1', runner_id: 'r1' }],
+};
+
+/** What became of the wish that the test makes. */
+const WISH = {
+  meta_instance_id: 'm1',
+  model_id: 'large',
+  status: 'failed',
+  consecutive_failures: 4,
+  max_retries: 3,
+  errors: [{ at: '2026-01-01T00:00:00.000Z', node_id: 'n1', message: 'desk: killed by SIGKILL' }],
+  placement_error: null,
+  next_attempt_at: null,
 };
 
 describe('commands', { concurrency: 2 }, () => {
@@ -35,6 +50,7 @@ describe('commands', { concurrency: 2 }, () => {
       nodes: NODES,
       links: [],
       instances: { [INSTANCE.instance_id]: INSTANCE },
+      meta_instances: { m1: WISH },
       runners: { r1: { status: 'ready', restarts: 0, restart_at: null } },
       tasks: {},
     };
@@ -65,6 +81,8 @@ describe('commands', { concurrency: 2 }, () => {
       ['up', '--token', wrong, '--home', home],
       ['up', '--peer', 'no address', '--home', home],
       ['delete'],
+      ['deploy'],
+      ['retry'],
       ['forget'],
       ['nonsense'],
     ]) {
@@ -82,9 +100,12 @@ describe('commands', { concurrency: 2 }, () => {
     assert.match(status.stdout, /Node old is dead/);
     const { stdout } = await shoal(['status', '--json'], { SHOAL_URL: api.url });
     assert.deepEqual(JSON.parse(stdout), api.state);
-    assert.match((await shoal(['instances', '--url', api.url])).stdout, /i-0123456789 +tiny +ready +desk/);
+    const list = (await shoal(['instances', '--url', api.url])).stdout;
+    assert.match(list, /^i-012345 +tiny +ready +desk$/m);
+    assert.match(list, /^m1 +large +failed +3\/3$/m);
+    assert.match(list, /desk: killed by SIGKILL\n.*shoal retry m1$/m);
     const listed = await shoal(['instances', '--url', api.url, '--json']);
-    assert.deepEqual(JSON.parse(listed.stdout), [INSTANCE]);
+    assert.deepEqual(JSON.parse(listed.stdout), { meta_instances: [WISH], instances: [INSTANCE] });
   });
 
   test('delete and forget name what they did; a refusal is 1 with its reason', BOUND, async () => {
@@ -98,11 +119,65 @@ describe('commands', { concurrency: 2 }, () => {
     api.commands.refusal = new ShoalError('invalid_request', 'only a dead node can be forgotten');
     for (const [parameters, reason] of [
       [['forget', 'desk'], /only a dead node can be forgotten \(invalid_request\)/],
+      [['retry', 'tiny'], /there is no MetaInstance "tiny"; see `shoal status` \(not_found\)/],
       [['delete', 'none'], /there is no instance "none"; see `shoal status` \(not_found\)/],
     ] as const) {
       const refused = await shoal([...parameters, '--url', api.url]);
       assert.deepEqual([refused.code, refused.stdout], [1, '']);
       assert.match(refused.stderr, reason);
+    }
+    api.commands.refusal = null;
+  });
+
+  test('R28: a wish is tried again and taken back by its model or its id', BOUND, async () => {
+    const retried = await shoal(['retry', 'large', '--url', api.url]);
+    assert.deepEqual([retried.code, retried.stderr, api.commands.retried], [0, '', ['m1']]);
+    assert.match(retried.stdout, /large is tried again/);
+    const deleted = await shoal(['delete', 'm1', '--url', api.url]);
+    assert.deepEqual([deleted.code, api.commands.takenBack], [0, ['m1']]);
+    assert.match(deleted.stdout, /MetaInstance m1 of large is taken back/);
+  });
+
+  test('R20: deploy declares a wish with nodes by name, and says what became of it', BOUND, async () => {
+    const options =
+      '--sharding Tensor --transport Mesh --min-nodes 2 --nodes desk,old --context 512 --sequences 4';
+    const deployed = await shoal(['deploy', 'large', ...options.split(' '), '--url', api.url]);
+    assert.deepEqual([deployed.code, deployed.stderr], [0, '']);
+    assert.match(deployed.stdout, /^large is declared \(m1\): failed\.\n[\s\S]*shoal retry m1/);
+    assert.deepEqual(api.commands.wishes.pop(), {
+      modelId: 'large',
+      sharding: 'Tensor',
+      transport: 'Mesh',
+      minNodes: 2,
+      nodeIds: ['n1', 'n2'],
+      requireRdma: false,
+      contextTokens: 512,
+      sequences: 4,
+    });
+    const json = await shoal(['deploy', 'large', '--json', '--url', api.url]);
+    assert.deepEqual(JSON.parse(json.stdout), { meta_instance_id: 'm1', meta_instance: WISH });
+    api.commands.wishes.pop();
+  });
+
+  test('R34: a wish that can never fit is 1, with what each node lacks; a wrong one is 2', BOUND, async () => {
+    api.commands.placing = REFUSED;
+    const refused = await shoal(['deploy', 'tiny', '--url', api.url]);
+    api.commands.placing = null;
+    assert.deepEqual([refused.code, refused.stdout], [1, '']);
+    assert.match(
+      refused.stderr,
+      /^shoal: tiny needs 5\.0 GiB.*\(placement_impossible\)\n {2}desk: cannot hold even.*\n {2}Ask for less/,
+    );
+    const unknown = await shoal(['deploy', 'tiny', '--nodes', 'nowhere', '--url', api.url]);
+    assert.deepEqual([unknown.code, unknown.stdout], [1, '']);
+    assert.match(unknown.stderr, /there is no node "nowhere"/);
+    for (const wrong of [
+      ['--sharding', 'x'],
+      ['--min-nodes', '0'],
+      ['--nodes', 'desk,'],
+      ['--context', 'long'],
+    ]) {
+      assert.equal((await shoal(['deploy', 'tiny', ...wrong, '--url', api.url])).code, 2, wrong.join(' '));
     }
   });
 
@@ -115,7 +190,7 @@ describe('commands', { concurrency: 2 }, () => {
   test('the help names every command, and up and join every option', BOUND, async () => {
     const { code, stdout } = await shoal(['--help']);
     assert.equal(code, 0);
-    for (const command of 'up join token status instances delete forget chat models bench doctor'.split(
+    for (const command of 'up join token status deploy instances delete retry forget chat models bench doctor'.split(
       ' ',
     )) {
       assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));

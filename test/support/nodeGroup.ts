@@ -17,11 +17,18 @@ export class NodeGroup {
     this.token = token;
   }
 
-  /** Starts one more node; what it is told beside the token is up to the test. */
+  /**
+   * Starts one more node; what it is told beside the token is up to the test. What it shall serve is declared for this
+   * node alone, since `--serve` asks only that the model runs somewhere; a node without API takes it as it is.
+   */
   async add(place: Place | null, ...parameters: readonly string[]): Promise<NodeProcess> {
-    const all = ['--peer-port', '0', '--token', this.token, ...parameters];
+    const { models, rest } = parameters.includes('--no-api')
+      ? { models: [], rest: parameters }
+      : takeServed(parameters);
+    const all = ['--peer-port', '0', '--token', this.token, ...rest];
     const node = await (place === null ? NodeProcess.start(...all) : NodeProcess.startAt(place, ...all));
     this.nodes.push(node);
+    for (const model of models) await declareOn(node, model);
     return node;
   }
 
@@ -31,7 +38,8 @@ export class NodeGroup {
     place: Place | null,
     ...parameters: readonly string[]
   ): Promise<NodeProcess> {
-    const again = await NodeProcess.startAgain(node, place ?? HERE, '--peer-port', '0', ...parameters);
+    const { rest } = takeServed(parameters);
+    const again = await NodeProcess.startAgain(node, place ?? HERE, '--peer-port', '0', ...rest);
     this.nodes[this.nodes.indexOf(node)] = again;
     return again;
   }
@@ -78,4 +86,30 @@ function isOneCluster(state: NodeState, master: string | null, nodes: readonly N
     nodes.some(({ nodeId }) => nodeId === master) &&
     nodes.every(({ nodeId }) => state.nodes[nodeId]?.status === 'alive')
   );
+}
+
+function takeServed(parameters: readonly string[]): { models: string[]; rest: string[] } {
+  const models: string[] = [];
+  const rest: string[] = [];
+  for (let i = 0; i < parameters.length; i += 1) {
+    if (parameters[i] === '--serve') models.push(parameters[(i += 1)] as string);
+    else rest.push(parameters[i] as string);
+  }
+  return { models, rest };
+}
+
+/** Declares that the model runs on this node; asked again until there is a master to take it. */
+async function declareOn(node: NodeProcess, model: string): Promise<void> {
+  const deadline = Date.now() + AGREE_LIMIT_MS;
+  for (;;) {
+    const answer = await fetch(`${node.url}/meta_instance`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model_id: model, node_ids: [node.nodeId] }),
+    });
+    if (answer.status === 201) return;
+    const text = await answer.text();
+    if (Date.now() > deadline) throw new Error(`${model} was not taken: ${text}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+  }
 }

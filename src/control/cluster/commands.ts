@@ -3,6 +3,8 @@
  * fault`. Ids are chosen by whoever asks, so that a command that is sent again, also to the next master, is the same
  * command: it finds its work done and gets the same answer.
  */
+
+import { formatBytes } from '../../shared/bytes.js';
 import type { Fault } from '../../shared/errors.js';
 import type {
   CommandId,
@@ -16,6 +18,7 @@ import type {
 import type { ControlEvent } from '../events.js';
 import { findTask } from '../instances.js';
 import { placementFault } from '../placement/explainRefusal.js';
+import { takenMemory } from '../placement/takenMemory.js';
 import type { LinkFacts, ModelShape } from '../placement/types.js';
 import { placeWish } from '../reconcile/placing.js';
 import { chooseInstance, firstShard } from '../routing.js';
@@ -164,7 +167,26 @@ function createInstance(state: ClusterState, instance: InstanceRecord): Decision
       fault: { code: 'invalid_request', message: `instance ${instance.instanceId} was deleted already` },
     };
   }
+  const overfull = findOverfull(state, instance);
+  if (overfull !== null) return { fault: { code: 'placement_impossible', message: overfull } };
   return { events: [{ kind: 'InstanceCreated', instance }], answer: DONE };
+}
+
+/** Why the instance does not fit where it shall go; null when it does. It may have been placed on an older state. */
+function findOverfull(state: ClusterState, instance: InstanceRecord): string | null {
+  const taken = takenMemory([...state.instances.values(), instance]);
+  for (const { nodeId } of instance.shards) {
+    const node = state.nodes.get(nodeId);
+    if (node === undefined) return `There is no node ${nodeId}.`;
+    const neededBytes = taken.get(nodeId) ?? 0;
+    if (neededBytes > node.memoryBytes) {
+      return (
+        `Node ${node.name} offers ${formatBytes(node.memoryBytes)} of memory, and with this instance ` +
+        `${formatBytes(neededBytes)} of it would be taken.`
+      );
+    }
+  }
+  return null;
 }
 
 function deleteInstance(state: ClusterState, instanceId: InstanceId): Decision {

@@ -199,7 +199,7 @@ test('whatever changes in what a node says of itself is told', () => {
     { ...node, incarnation: 2 },
   ]) {
     const after = told(stateAfter(), { ...NOTHING_OWNED, node: changed });
-    assert.deepEqual(after.nodes.get(NODE), { ...changed, status: 'alive' });
+    assert.deepEqual(after.nodes.get(NODE), { ...changed, status: 'alive', statusSince: 0 });
   }
 });
 

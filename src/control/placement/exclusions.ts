@@ -30,9 +30,14 @@ export function candidatesOf(nodes: readonly NodeResources[], wish: PlacementWis
   return { usable, excluded: [...excluded, ...strangers], unknown };
 }
 
-/** As if all had come back, were empty, and had nothing else to do (R34). */
+/** As if all had come back, were empty, had the files, and had nothing else to do (R34). */
 export function asIfEmpty(nodes: readonly NodeResources[]): NodeResources[] {
-  return nodes.map((node) => ({ ...node, status: 'alive', memoryTakenBytes: 0 }));
+  return nodes.map((node) => ({
+    ...node,
+    status: 'alive',
+    memoryTakenBytes: 0,
+    needsModelFiles: false,
+  }));
 }
 
 export function verdict(node: NodeResources, code: VerdictCode, reason: string): NodeVerdict {
@@ -53,6 +58,7 @@ function exclusionOf(node: NodeResources, { nodeIds }: PlacementWish): [VerdictC
   if (node.status === 'suspect') return ['suspect', 'has not been heard from for a moment and may be dead'];
   if (node.status === 'draining') return ['draining', 'is stopping'];
   if (node.backends.length === 0) return ['no_engine', 'has no engine that works'];
+  if (node.needsModelFiles === true && !node.hasModelFiles) return ['no_files', "does not have the model's files"];
   if (!(node.memoryOfferedBytes > 0)) return ['no_memory', 'offers no memory to models'];
   if (freeBytesOf(node) === 0) {
     return [

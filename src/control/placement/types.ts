@@ -104,6 +104,8 @@ export interface NodeResources {
   /** Of matrix products: multiplications and additions; null when it was not measured. */
   readonly operationsPerSecond: number | null;
   readonly hasModelFiles: boolean;
+  /** Without files it cannot come by them either. @default false */
+  readonly needsModelFiles?: boolean;
   /** Of its engine, such as `cpu`; empty when no engine works there. */
   readonly backends: readonly string[];
 }
@@ -179,6 +181,7 @@ export type VerdictCode =
   | 'suspect'
   | 'draining'
   | 'no_engine'
+  | 'no_files'
   | 'no_memory'
   | 'too_little_memory'
   | 'not_connected'

@@ -5,7 +5,13 @@ import { LIMITS } from '../../shared/limits.js';
 import { runnerIdOf } from '../applyInstance.js';
 import { place } from '../placement/place.js';
 import { takenMemory } from '../placement/takenMemory.js';
-import type { ModelShape, NodeResources, Placement, PlacementRefusal } from '../placement/types.js';
+import type {
+  ModelShape,
+  NodeResources,
+  Placement,
+  PlacementRefusal,
+  PlacementRequest,
+} from '../placement/types.js';
 import type { ClusterState, InstanceRecord, MetaInstanceWish, NodeRecord } from '../state.js';
 import { hash } from './backoff.js';
 import type { ReconcileInput } from './contract.js';
@@ -17,26 +23,37 @@ export interface PlacingOptions {
   readonly instead?: InstanceId;
 }
 
+/** What is wished for, with or without a name. */
+export type Wish = Omit<MetaInstanceWish, 'metaInstanceId'>;
+
 export function placeWish(
+  input: Pick<ReconcileInput, 'state' | 'links'>,
+  wish: Wish,
+  model: ModelShape,
+  options: PlacingOptions = {},
+): Placement | PlacementRefusal {
+  return place(placementRequest(input, wish, model, options));
+}
+
+export function placementRequest(
   { state, links }: Pick<ReconcileInput, 'state' | 'links'>,
-  wish: MetaInstanceWish,
+  wish: Wish,
   model: ModelShape,
   { without = [], instead }: PlacingOptions = {},
-): Placement | PlacementRefusal {
+): PlacementRequest {
   const placed = [...state.instances.values()].filter(({ instanceId }) => instanceId !== instead);
   const taken = takenMemory(placed);
   const nodes = [...state.nodes.values()]
     .filter(({ nodeId }) => !without.includes(nodeId))
     .map((node) => resourcesOf(node, taken.get(node.nodeId) ?? 0, wish));
-  return place({ model, nodes, links, wish: { ...wish, preferSpeed: false } });
+  return { model, nodes, links, wish: { ...wish, preferSpeed: false } };
 }
 
 function resourcesOf(
   node: NodeRecord,
   memoryTakenBytes: number,
-  { modelId }: MetaInstanceWish,
+  { modelId }: Wish,
 ): NodeResources {
-  const hasModelFiles = node.models.includes(modelId);
   return {
     nodeId: node.nodeId,
     name: node.name,
@@ -45,8 +62,10 @@ function resourcesOf(
     memoryTakenBytes,
     memoryBytesPerSecond: null,
     operationsPerSecond: null,
-    hasModelFiles,
-    backends: node.memoryBytes > 0 && hasModelFiles ? ['cpu'] : [],
+    hasModelFiles: node.models.includes(modelId),
+    // Nothing brings files to a node yet.
+    needsModelFiles: true,
+    backends: node.memoryBytes > 0 ? ['cpu'] : [],
   };
 }
 

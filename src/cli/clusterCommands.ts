@@ -1,0 +1,121 @@
+/** What people ask of the cluster through this node: placed here on the newest state, decided by the master. */
+import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ClusterCommands, NewMetaInstance } from '../api/ports.js';
+import type { ClusterNode } from '../cluster/clusterNode.js';
+import { runnerIdOf } from '../control/applyInstance.js';
+import { placementFault } from '../control/placement/explainRefusal.js';
+import { type PlacementPreview, previews } from '../control/placement/previews.js';
+import type { ModelShape, Placement } from '../control/placement/types.js';
+import { placementRequest, placeWish } from '../control/reconcile/placing.js';
+import type { InstanceRecord } from '../control/state.js';
+import type { ModelCatalogue } from '../models/catalogue.js';
+import { ShoalError } from '../shared/errors.js';
+import type { InstanceId, MetaInstanceId, ModelId } from '../shared/ids.js';
+import { shapeOf } from './servedModels.js';
+
+export class PeopleCommands implements ClusterCommands {
+  readonly #cluster: ClusterNode;
+  readonly #catalogue: ModelCatalogue;
+
+  constructor(components: { readonly cluster: ClusterNode; readonly catalogue: ModelCatalogue }) {
+    this.#cluster = components.cluster;
+    this.#catalogue = components.catalogue;
+  }
+
+  async forgetNode(nodeId: Parameters<ClusterCommands['forgetNode']>[0]): Promise<void> {
+    await this.#cluster.command({ kind: 'ForgetNode', nodeId });
+  }
+
+  async deleteInstance(instanceId: InstanceId): Promise<void> {
+    await this.#cluster.command({ kind: 'DeleteInstance', instanceId });
+  }
+
+  async createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId> {
+    const metaInstanceId = randomUUID() as MetaInstanceId;
+    const shape = await this.#shapeOf(wish.modelId);
+    const metaInstance = { ...wish, metaInstanceId };
+    await this.#cluster.command({ kind: 'CreateMetaInstance', metaInstance, shape });
+    return metaInstanceId;
+  }
+
+  async deleteMetaInstance(metaInstanceId: MetaInstanceId): Promise<void> {
+    await this.#cluster.command({ kind: 'DeleteMetaInstance', metaInstanceId });
+  }
+
+  async retryMetaInstance(metaInstanceId: MetaInstanceId): Promise<void> {
+    await this.#cluster.command({ kind: 'RetryMetaInstance', metaInstanceId });
+  }
+
+  async placeInstance(wish: NewMetaInstance): Promise<InstanceId> {
+    const { contextTokens, sequences, cacheCells, sharding, transport, shards } = await this.placement(wish);
+    return this.createInstance({
+      modelId: wish.modelId,
+      sharding,
+      transport,
+      contextLength: contextTokens,
+      maxSequences: sequences,
+      cacheCells,
+      shards: shards.map(({ rank, nodeId, startLayer, endLayer, memory }) => ({
+        rank,
+        worldSize: shards.length,
+        nodeId,
+        startLayer,
+        endLayer,
+        memoryBytes: memory.totalBytes,
+      })),
+    });
+  }
+
+  async createInstance(instance: Parameters<ClusterCommands['createInstance']>[0]): Promise<InstanceId> {
+    const instanceId = randomUUID() as InstanceId;
+    const { layers } = await this.#shapeOf(instance.modelId);
+    const last = instance.shards.at(-1);
+    if (instance.shards.length !== 1 || last?.startLayer !== 0 || last.endLayer !== layers) {
+      throw new ShoalError(
+        'placement_impossible',
+        `An instance of ${instance.modelId} has one shard with the layers 0 to ${layers} in this version.`,
+        { param: 'instance' },
+      );
+    }
+    const record: InstanceRecord = {
+      ...instance,
+      instanceId,
+      metaInstanceId: null,
+      attempt: 1,
+      failure: null,
+      shards: instance.shards.map((shard) => ({ ...shard, runnerId: runnerIdOf(instanceId, 1, shard.rank) })),
+    };
+    await this.#cluster.command({ kind: 'CreateInstance', instance: record });
+    return instanceId;
+  }
+
+  async placement(wish: NewMetaInstance): Promise<Placement> {
+    const shape = await this.#shapeOf(wish.modelId);
+    const placement = placeWish({ state: this.#cluster.state, links: [] }, wish, shape);
+    if (placement.kind === 'refused') throw ShoalError.fromFault(placementFault(placement));
+    return placement;
+  }
+
+  async previews(wish: NewMetaInstance): ReturnType<ClusterCommands['previews']> {
+    const shape = await this.#shapeOf(wish.modelId);
+    const found: PlacementPreview[] = [];
+    for (const preview of previews(placementRequest({ state: this.#cluster.state, links: [] }, wish, shape))) {
+      found.push(preview);
+      // Each takes milliseconds on a large cluster: other work goes on between two.
+      await nextTurn();
+    }
+    return found;
+  }
+
+  /** From the file, when it is here; else as the one who declared it first has told. */
+  async #shapeOf(modelId: ModelId): Promise<ModelShape> {
+    try {
+      return shapeOf(modelId, (await this.#catalogue.resolve(modelId)).card);
+    } catch (error) {
+      const told = this.#cluster.state.modelShapes.get(modelId);
+      if (told !== undefined) return told;
+      throw error;
+    }
+  }
+}
