@@ -102,10 +102,14 @@ withTarget(program.command('deploy'))
   )
   .addOption(new Option('--transport <kind>', 'how several nodes are linked').choices(['Ring', 'Mesh']))
   .addOption(
-    new Option('--min-nodes <count>', 'at least so many nodes, also where fewer would do').argParser(positive),
+    new Option('--min-nodes <count>', 'at least so many nodes, also where fewer would do').argParser(
+      positive,
+    ),
   )
   .addOption(
-    new Option('--nodes <nodes>', 'these nodes and no others: names or ids, with commas').argParser(nodeNames),
+    new Option('--nodes <nodes>', 'these nodes and no others: names or ids, with commas').argParser(
+      nodeNames,
+    ),
   )
   .addOption(new Option('--context <tokens>', 'context of one sequence').argParser(positive))
   .addOption(new Option('--sequences <count>', 'sequences decoded side by side').argParser(positive))
@@ -116,7 +120,9 @@ withTarget(program.command('instances'))
   .action((options: TargetOptions) => listInstances(options));
 
 withTarget(program.command('delete'))
-  .description('take back what shall run: its runners are stopped, and with them the requests that they serve')
+  .description(
+    'take back what shall run: its runners are stopped, and with them the requests that they serve',
+  )
   .argument('<instance>', 'its id, the first characters of it, or the model when it is served once')
   .action((instance: string, options: TargetOptions) => deleteInstance(instance, options));
 

@@ -39,7 +39,8 @@ export function addresses(text: string, previous: readonly string[] | undefined)
 /** Nodes with commas between them; may be repeated. */
 export function nodeNames(text: string, previous: readonly string[] | undefined): string[] {
   const names = text.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('It must be names or ids of nodes, such as desk,laptop.');
+  if (names.includes(''))
+    throw new InvalidArgumentError('It must be names or ids of nodes, such as desk,laptop.');
   return [...(previous ?? []), ...names];
 }
 

@@ -109,7 +109,10 @@ test('what is tried again says how often it failed, why, and when; what is serve
   });
   const state = stateWith([retrying], [instance(`${WISH_ID}-1`, WISH_ID, ['n1'])]);
   const text = describeState(state);
-  assert.match(text, /large is tried again: 2 failures in a row, the last one:\n {4}2026\S+ desk: failure 2,/);
+  assert.match(
+    text,
+    /large is tried again: 2 failures in a row, the last one:\n {4}2026\S+ desk: failure 2,/,
+  );
   assert.match(text, /Next attempt: 2026-01-01T00:00:09\.000Z/);
   const served = { ...retrying, status: 'ready', placement_error: NO_PLACE.placement_error };
   assert.doesNotMatch(describeState({ ...state, meta_instances: { [WISH_ID]: served } }), /failure|waiting/);

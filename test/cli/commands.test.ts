@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { REFUSED } from '../../src/api/testing/placements.js';
 import { startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
 import { loadClusterKey } from '../../src/cluster/clusterKey.js';
 import { formatToken, KEY_BYTES } from '../../src/cluster/joinToken.js';
@@ -125,59 +124,6 @@ describe('commands', { concurrency: 2 }, () => {
       const refused = await shoal([...parameters, '--url', api.url]);
       assert.deepEqual([refused.code, refused.stdout], [1, '']);
       assert.match(refused.stderr, reason);
-    }
-    api.commands.refusal = null;
-  });
-
-  test('R28: a wish is tried again and taken back by its model or its id', BOUND, async () => {
-    const retried = await shoal(['retry', 'large', '--url', api.url]);
-    assert.deepEqual([retried.code, retried.stderr, api.commands.retried], [0, '', ['m1']]);
-    assert.match(retried.stdout, /large is tried again/);
-    const deleted = await shoal(['delete', 'm1', '--url', api.url]);
-    assert.deepEqual([deleted.code, api.commands.takenBack], [0, ['m1']]);
-    assert.match(deleted.stdout, /MetaInstance m1 of large is taken back/);
-  });
-
-  test('R20: deploy declares a wish with nodes by name, and says what became of it', BOUND, async () => {
-    const options =
-      '--sharding Tensor --transport Mesh --min-nodes 2 --nodes desk,old --context 512 --sequences 4';
-    const deployed = await shoal(['deploy', 'large', ...options.split(' '), '--url', api.url]);
-    assert.deepEqual([deployed.code, deployed.stderr], [0, '']);
-    assert.match(deployed.stdout, /^large is declared \(m1\): failed\.\n[\s\S]*shoal retry m1/);
-    assert.deepEqual(api.commands.wishes.pop(), {
-      modelId: 'large',
-      sharding: 'Tensor',
-      transport: 'Mesh',
-      minNodes: 2,
-      nodeIds: ['n1', 'n2'],
-      requireRdma: false,
-      contextTokens: 512,
-      sequences: 4,
-    });
-    const json = await shoal(['deploy', 'large', '--json', '--url', api.url]);
-    assert.deepEqual(JSON.parse(json.stdout), { meta_instance_id: 'm1', meta_instance: WISH });
-    api.commands.wishes.pop();
-  });
-
-  test('R34: a wish that can never fit is 1, with what each node lacks; a wrong one is 2', BOUND, async () => {
-    api.commands.placing = REFUSED;
-    const refused = await shoal(['deploy', 'tiny', '--url', api.url]);
-    api.commands.placing = null;
-    assert.deepEqual([refused.code, refused.stdout], [1, '']);
-    assert.match(
-      refused.stderr,
-      /^shoal: tiny needs 5\.0 GiB.*\(placement_impossible\)\n {2}desk: cannot hold even.*\n {2}Ask for less/,
-    );
-    const unknown = await shoal(['deploy', 'tiny', '--nodes', 'nowhere', '--url', api.url]);
-    assert.deepEqual([unknown.code, unknown.stdout], [1, '']);
-    assert.match(unknown.stderr, /there is no node "nowhere"/);
-    for (const wrong of [
-      ['--sharding', 'x'],
-      ['--min-nodes', '0'],
-      ['--nodes', 'desk,'],
-      ['--context', 'long'],
-    ]) {
-      assert.equal((await shoal(['deploy', 'tiny', ...wrong, '--url', api.url])).code, 2, wrong.join(' '));
     }
   });
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { ShoalError } from '../../shared/errors.js';
-import { post, startTestApi, TEST_STATE, type TestApi } from '../testing/testApi.js';
 import { REFUSED } from '../testing/placements.js';
+import { post, startTestApi, TEST_STATE, type TestApi } from '../testing/testApi.js';
 import { metaInstanceSchema } from './stateForm.js';
 
 const BOUND_MS = 10_000;
@@ -151,10 +151,7 @@ test('R21: wishes are listed and shown, and nothing under what every object has'
 
 test('R28, R30: a wish is tried again and taken back from any node, and refusals keep their codes', async () => {
   const retried = await call('POST', '/meta_instance/m1/retry');
-  assert.deepEqual(
-    [retried.status, retried.body],
-    [202, { meta_instance_id: 'm1', meta_instance: WISH }],
-  );
+  assert.deepEqual([retried.status, retried.body], [202, { meta_instance_id: 'm1', meta_instance: WISH }]);
   for (let times = 0; times < 2; times += 1) {
     const gone = await call('DELETE', '/meta_instance/m1');
     assert.deepEqual([gone.status, gone.body], [202, { meta_instance_id: 'm1' }]);

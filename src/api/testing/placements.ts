@@ -30,7 +30,10 @@ export const PLACED: Placement = {
   shards: [shard(0, 'n1', 0, 5), shard(1, 'n2', 5, 8)],
   prediction: { tokenMs: 2, firstTokenMs: 30, requestMs: 400, isMeasured: false },
   explanation: 'Two nodes: it does not fit on one.',
-  nodes: [verdict('n1', 'desk', 'used', 'holds layers 0 to 4'), verdict('n2', 'old', 'used', 'holds the rest')],
+  nodes: [
+    verdict('n1', 'desk', 'used', 'holds layers 0 to 4'),
+    verdict('n2', 'old', 'used', 'holds the rest'),
+  ],
 };
 
 const NO_ROOM = 'cannot hold even the smallest shard: 1.0 GiB of 2.0 GiB are free';
