@@ -1,8 +1,16 @@
 /** What happens in the cluster, as lines that people read and filter. */
 
 import { nodeName, type Tone } from './clusterView.js';
-import { plural, shortId } from './format.js';
-import type { InstanceEntry, NodeEntry, PageState, RunnerEntry, TaskEntry, WireEvent } from './wire.js';
+import { plural, shortId, shortRequestId } from './format.js';
+import {
+  type InstanceEntry,
+  isComplete,
+  type NodeEntry,
+  type PageState,
+  type RunnerEntry,
+  type TaskEntry,
+  type WireEvent,
+} from './wire.js';
 
 export type FeedTopic = 'nodes' | 'models' | 'requests';
 export const FEED_TOPICS: readonly FeedTopic[] = ['nodes', 'models', 'requests'];
@@ -30,7 +38,7 @@ type Description = Pick<FeedLine, 'topic' | 'tone' | 'text'> & { readonly detail
 
 function describe(state: PageState, event: WireEvent): Description {
   const node = () => nodeName(state, event.node_id as string);
-  switch (event.kind) {
+  switch (isComplete(event) ? event.kind : null) {
     case 'MasterElected':
       return { topic: 'nodes', tone: 'good', text: `${node()} leads the cluster now (term ${event.term})` };
     case 'NodeJoined':
@@ -60,12 +68,12 @@ function describe(state: PageState, event: WireEvent): Description {
       return {
         topic: 'requests',
         tone: 'busy',
-        text: `Request ${shortId((event.task as TaskEntry).command_id)} goes to ${modelOf(state, (event.task as TaskEntry).instance_id)}`,
+        text: `Request ${shortRequestId((event.task as TaskEntry).command_id)} goes to ${modelOf(state, (event.task as TaskEntry).instance_id)}`,
       };
     case 'TaskFinished': {
       const tone = event.status === 'complete' ? 'good' : event.status === 'failed' ? 'bad' : 'off';
       const id = state.tasks[event.task_id as string]?.command_id ?? (event.task_id as string);
-      return { topic: 'requests', tone, text: `Request ${shortId(id)}: ${event.status}` };
+      return { topic: 'requests', tone, text: `Request ${shortRequestId(id)}: ${event.status}` };
     }
     default:
       return { topic: 'models', tone: 'off', text: inWords(event.kind), detail: JSON.stringify(event) };

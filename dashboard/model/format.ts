@@ -46,6 +46,11 @@ export function shortId(id: string): string {
   return id.slice(0, SHORT_ID_CHARACTERS);
 }
 
+/** The same of a request, whose id begins with what kind it is (`chatcmpl-…`). */
+export function shortRequestId(commandId: string): string {
+  return shortId(commandId.replace(/^[a-z]+-/, ''));
+}
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }

@@ -56,6 +56,9 @@ test('R74: the page shows after every event what the state of the node shows', (
 
 test('an event that the page does not know asks for the whole state', () => {
   assert.equal(reduce(view(EMPTY_STATE), { kind: 'SomethingOfLater' }, 1), null);
+  for (const kind of ['NodeJoined', 'InstanceCreated', 'RunnerStatusChanged', 'TaskAssigned', 'toString']) {
+    assert.equal(reduce(view(EMPTY_STATE), { kind, node: 7, instance: null, runner: [] }, 1), null, kind);
+  }
 });
 
 test('what an event does not touch stays the same object', () => {

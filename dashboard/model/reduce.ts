@@ -5,19 +5,20 @@
  */
 import { isServing } from '../../src/control/runnerLife.js';
 import { LIMITS } from '../../src/shared/limits.js';
-import type {
-  Entries,
-  InstanceEntry,
-  NodeEntry,
-  PageState,
-  RunnerEntry,
-  TaskEntry,
-  WireEvent,
+import {
+  type Entries,
+  type InstanceEntry,
+  isComplete,
+  type NodeEntry,
+  type PageState,
+  type RunnerEntry,
+  type TaskEntry,
+  type WireEvent,
 } from './wire.js';
 
 /** @returns null when only the whole state helps */
 export function reduce(state: PageState, event: WireEvent, index: number): PageState | null {
-  const changed = change(state, event);
+  const changed = isComplete(event) ? change(state, event) : null;
   return changed === null ? null : settle({ ...changed, index });
 }
 

@@ -153,6 +153,34 @@ export function readState(value: unknown): PageState | null {
   } as PageState;
 }
 
+/** What the page looks into, of each kind of event that it knows. */
+const EVENT_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  MasterElected: ['node_id', 'term'],
+  NodeJoined: ['node.node_id', 'node.incarnation'],
+  NodeStatusChanged: ['node_id', 'status'],
+  NodeForgotten: ['node_id'],
+  InstanceCreated: ['instance.instance_id', 'instance.shards'],
+  InstanceDeleted: ['instance_id'],
+  RunnerStatusChanged: ['runner.runner_id', 'runner.status'],
+  TaskAssigned: ['task.task_id', 'task.command_id', 'task.instance_id'],
+  TaskFinished: ['task_id', 'instance_id', 'status'],
+};
+
+/** Is it of a kind that the page knows, with all that it looks into? One of another version may lack something. */
+export function isComplete(event: WireEvent): boolean {
+  const fields = Object.hasOwn(EVENT_FIELDS, event.kind) ? EVENT_FIELDS[event.kind] : undefined;
+  return fields?.every((path) => fieldOf(event, path) !== undefined) ?? false;
+}
+
+function fieldOf(event: WireEvent, path: string): unknown {
+  let value: unknown = event;
+  for (const name of path.split('.')) {
+    if (!isObject(value)) return undefined;
+    value = value[name];
+  }
+  return value;
+}
+
 /** The data of one message, or null when it is none. */
 export function readMessage(text: string): WireMessage | null {
   let value: unknown;

@@ -41,7 +41,20 @@ const COLOURED_CHARACTERS = 50_000;
 
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 
-const marked = new Marked({ gfm: true, breaks: true, async: false });
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+/** Markup that a model writes outside of a code block is shown as it stands: half of a tag would swallow the rest. */
+const marked = new Marked({
+  gfm: true,
+  breaks: true,
+  async: false,
+  renderer: {
+    html: ({ text }) =>
+      /^<br\s*\/?>\s*$/i.test(text)
+        ? '<br>'
+        : text.replace(/[&<>"]/g, (character) => ESCAPES[character] as string),
+  },
+});
 
 const ALLOWED = {
   ALLOWED_TAGS: [

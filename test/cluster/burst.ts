@@ -4,12 +4,17 @@ import type { NodeGroup } from '../support/nodeGroup.js';
 import type { NodeProcess } from '../support/nodeProcess.js';
 import { MODEL, post } from './scene.js';
 
+/** Long enough that none ends before the last is placed, by waiting instead of computing. */
+const BODY = { model: MODEL, prompt: 'Once upon a time', max_tokens: 16, ignore_eos: true };
+const SLOWLY = { 'x-shoal-failpoint': 'runner.slow_token=60' };
+
 /** Starts a node for each instance, all on this machine and linked with each other. */
 export async function startServing(group: NodeGroup, instances: number): Promise<void> {
   for (let i = 0; i < instances; i += 1) {
     const [first] = group.nodes;
     const peer = first === undefined ? [] : ['--peer', first.peerAddress];
-    await group.add(null, '--peer-host', '127.0.0.1', '--no-discovery', '--serve', MODEL, ...peer);
+    const local = ['--peer-host', '127.0.0.1', '--no-discovery', '--failpoints'];
+    await group.add(null, ...local, '--serve', MODEL, ...peer);
   }
   await group.agreed();
   await group.ready(instances);
@@ -31,10 +36,9 @@ export async function burst({ nodes }: NodeGroup, size: number): Promise<number[
   return nodes.map((_, place) => [...counts.values()][place] ?? 0);
 }
 
-/** Which instance served it. Long enough that none ends before the last is placed. */
+/** Which instance served it. */
 async function ask(node: NodeProcess): Promise<string> {
-  const body = { model: MODEL, prompt: 'Once upon a time', max_tokens: 96, ignore_eos: true };
-  const answer = await post(node, '/v1/completions', body);
+  const answer = await post(node, '/v1/completions', BODY, SLOWLY);
   assert.equal(answer.status, 200, await answer.text());
   return answer.headers.get('x-instance-id') ?? '';
 }

@@ -146,7 +146,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     nodeId: 'n1' as NodeId,
     state: () => api.state,
     followEvents: (since, listener) => {
-      const event = { kind: 'NodeJoined' };
+      const event = { kind: 'MasterElected', node_id: 'n1', term: 1 };
       if (since === 0) listener({ index: 7, state: api.state });
       else if (since !== null) listener({ index: since + 1, event });
       followers.add(listener);

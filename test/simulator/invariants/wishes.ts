@@ -1,21 +1,24 @@
 import type { InstanceRecord } from '../../../src/control/state.js';
 import type { InstanceId, NodeId } from '../../../src/shared/ids.js';
+import { TIMES } from '../../../src/shared/limits.js';
 import type { Machine, Process } from '../machine.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
 
 const KEPT = 'no-wish-lost';
 const DELETED = 'no-deletion-undone';
+/** An answer that comes sooner than this rests on a disk; clocks may run a little fast. */
+const SURELY_KEPT_MS = 0.9 * TIMES.replicationWaitMs;
 
 /**
- * The promise without a quorum: what was answered with Done is on a disk, or with the followers when the disk refused;
- * it is part of any cluster that a node which has it is part of. Here no disk is ever destroyed, so in the end all of it
- * is there, whatever partitions and crashes came between.
+ * The promise without a quorum: what was answered with Done is on a disk, unless that took longer than the answer may
+ * wait; and it is part of any cluster that a node which has it is part of. Here no disk is ever destroyed, so in the end
+ * all of it is there, whatever partitions and crashes came between.
  */
 export const noWishLost: Invariant = {
   name: KEPT,
   meaning:
-    'An instance whose creation was answered with Done is there until somebody wants it away, unless every node that has it is down, or lost it with a disk that took nothing.',
+    'An instance whose creation was answered with Done is there until somebody wants it away, unless every node that has it is down, or died before its disk, which was too slow for the answer, had it.',
   kind: 'safety',
   watch(world) {
     interface Wish {
@@ -25,6 +28,8 @@ export const noWishLost: Invariant = {
       wasDurable: boolean;
     }
     const wishes = new Map<InstanceId, Wish>();
+    /** When a master took it into its log. */
+    const stored = new Map<InstanceId, number>();
     const unwanted = new Set<InstanceId>();
     const forgotten = new Map<NodeId, number>();
     const noteDurable = () => {
@@ -35,6 +40,13 @@ export const noWishLost: Invariant = {
     return {
       crashed: noteDurable,
       looked: noteDurable,
+      handled(_process, _input, outputs) {
+        for (const output of outputs) {
+          if (output.kind !== 'StoreEntry' || output.entry.event.kind !== 'InstanceCreated') continue;
+          const { instanceId } = output.entry.event.instance;
+          if (!stored.has(instanceId)) stored.set(instanceId, world.time.now);
+        }
+      },
       commandIssued({ command, issuedAt, timeoutMs }) {
         if (command.kind === 'DeleteInstance') unwanted.add(command.instanceId);
         if (command.kind !== 'ForgetNode') return;
@@ -50,7 +62,9 @@ export const noWishLost: Invariant = {
         const { instanceId } = instance;
         if (instance.shards.some(({ nodeId }) => (forgotten.get(nodeId) ?? -1) >= issued.issuedAt)) return;
         const holders = world.processes.filter(({ core }) => core.state.instances.has(instanceId));
-        if (holders.length === 0 && !unwanted.has(instanceId)) {
+        const storedAt = stored.get(instanceId) ?? Number.POSITIVE_INFINITY;
+        const isKept = holders.length > 0 || world.machines.some(({ disk }) => disk.knows(instanceId));
+        if (!isKept && !unwanted.has(instanceId) && world.time.now - storedAt < SURELY_KEPT_MS) {
           throw new Violation(KEPT, `${instanceId} is said to be created, and nobody has it`);
         }
         wishes.set(instanceId, { instance, holders: new Set(holders), wasDurable: false });

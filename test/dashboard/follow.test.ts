@@ -1,0 +1,194 @@
+/** The page's follower against a real API: live, resumed after a break, begun anew when told to, asking for a key. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NodeApi } from '../../dashboard/model/api.js';
+import {
+  type Connection,
+  Follower,
+  type FollowerOptions,
+  withMeasures,
+} from '../../dashboard/model/follow.js';
+import { type PageState, readState, type WireEvent } from '../../dashboard/model/wire.js';
+import { eventually, startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
+
+const FAST: FollowerOptions = { retryMs: 5, longestRetryMs: 40, silenceMs: 300, measureMs: 5 };
+const bound = { timeout: 30_000 };
+const joined = (id: string) => ({
+  kind: 'NodeJoined',
+  node: { node_id: id, name: id, incarnation: 1, addresses: [] },
+});
+
+class Watcher {
+  states: PageState[] = [];
+  connections: Connection[] = [];
+  events: WireEvent[] = [];
+  key: string | null = null;
+  readonly requested: string[] = [];
+  readonly follower: Follower;
+  readonly #done: Promise<unknown>;
+
+  constructor(url: () => string, options = FAST) {
+    const follow: typeof fetch = (path, init) => {
+      this.requested.push(String(path));
+      return fetch(url() + String(path), init);
+    };
+    const api = new NodeApi({ fetch: follow, key: () => this.key }, { url: '', answerMs: 5_000 });
+    this.follower = new Follower(
+      {
+        api,
+        hasKey: () => this.key !== null,
+        now: () => Date.now(),
+        wait: (milliseconds, signal) =>
+          new Promise((resolve) => {
+            const timer = setTimeout(resolve, milliseconds);
+            signal.addEventListener('abort', () => {
+              clearTimeout(timer);
+              resolve();
+            });
+          }),
+        onState: (state) => this.states.push(state),
+        onConnection: (connection) => this.connections.push(connection),
+        onEvent: (event) => this.events.push(event),
+      },
+      options,
+    );
+    this.#done = Promise.all([this.follower.run(), this.follower.measure(() => true)]);
+  }
+
+  get last(): PageState {
+    return this.states.at(-1) as PageState;
+  }
+
+  get kind(): string | undefined {
+    return this.connections.at(-1)?.kind;
+  }
+
+  async stop(): Promise<void> {
+    this.follower.stop();
+    await this.#done;
+  }
+}
+
+async function watched(
+  run: (api: TestApi, watcher: Watcher) => Promise<void>,
+  options: Parameters<typeof startTestApi>[0] = {},
+  follower = FAST,
+) {
+  const api = await startTestApi(options);
+  const watcher = new Watcher(() => api.url, follower);
+  try {
+    await run(api, watcher);
+  } finally {
+    await watcher.stop();
+    await api.close();
+  }
+}
+
+function tell(api: TestApi, index: number, event: Record<string, unknown>): void {
+  for (const follower of api.followers) follower({ index, event });
+}
+
+test('R74: what happens is on the page without asking for the state again', bound, () =>
+  watched(async (api, watcher) => {
+    await eventually(() => api.followers.size === 1 && watcher.kind === 'live');
+    // The in-memory view tells one event of its own to whoever resumes.
+    await eventually(() => watcher.last.index === 8);
+    tell(api, 9, joined('n2'));
+    await eventually(() => watcher.last.nodes.n2?.status === 'alive');
+    assert.equal(watcher.last.index, 9);
+    tell(api, 9, joined('twice'));
+    tell(api, 10, joined('n3'));
+    await eventually(() => watcher.last.index === 10);
+    assert.equal(watcher.last.nodes.twice, undefined, 'an index is told once');
+  }),
+);
+
+test('a gap, an unknown event and garbage bring the whole state', bound, () =>
+  watched(async (api, watcher) => {
+    await eventually(() => api.followers.size === 1);
+    api.state = { ...TEST_STATE, index: 20, master_node_id: 'gap' };
+    tell(api, 20, joined('n2'));
+    await eventually(() => watcher.last.master_node_id === 'gap');
+    api.state = { ...TEST_STATE, index: 21, master_node_id: 'unknown' };
+    tell(api, 21, { kind: 'OfALaterVersion' });
+    await eventually(() => watcher.last.master_node_id === 'unknown');
+    assert.equal(watcher.events.at(-1)?.kind, 'OfALaterVersion', 'the feed shows it all the same');
+    for (const follower of api.followers)
+      follower({ index: 3, state: { ...TEST_STATE, index: 3, master_node_id: 'older' } });
+    await eventually(() => watcher.last.master_node_id === 'older');
+    api.state = { ...TEST_STATE, index: 30, master_node_id: 'garbage' };
+    for (const follower of api.followers) follower({ index: 4, event: { no: 'kind' } });
+    await eventually(() => watcher.last.master_node_id === 'garbage');
+  }),
+);
+
+test(
+  'R74: a node that goes is shown as lost; when it is back the page resumes where it was',
+  bound,
+  async () => {
+    let api = await startTestApi();
+    const watcher = new Watcher(() => api.url);
+    try {
+      await eventually(() => watcher.kind === 'live');
+      await api.close();
+      await eventually(() => watcher.kind === 'lost');
+      const lost = watcher.connections.at(-1);
+      assert.ok(lost?.kind === 'lost' && lost.retryAt >= lost.since);
+      const { index } = watcher.last;
+      api = await startTestApi();
+      await eventually(() => watcher.kind === 'live');
+      assert.ok(watcher.requested.includes(`/events?since=${index}`));
+      assert.equal(
+        watcher.requested.filter((path) => path === '/state').length,
+        1,
+        'the state was asked for once',
+      );
+    } finally {
+      await watcher.stop();
+      await api.close();
+    }
+  },
+);
+
+test('a node that freezes is noticed by its silence', bound, () =>
+  watched(
+    async (_api, watcher) => {
+      await eventually(() => watcher.kind === 'live');
+      await eventually(() => watcher.kind === 'lost');
+    },
+    { api: { keepAliveMs: 60_000 } },
+    { ...FAST, silenceMs: 50 },
+  ),
+);
+
+test('R73: without a key the page asks for one, and goes on with the right one', bound, () =>
+  watched(
+    async (_api, watcher) => {
+      await eventually(() => watcher.kind === 'needs_key');
+      watcher.key = 'wrong';
+      watcher.follower.retryNow();
+      await eventually(() => {
+        const now = watcher.connections.at(-1);
+        return now?.kind === 'needs_key' && now.isWrong;
+      });
+      watcher.key = 'right';
+      watcher.follower.retryNow();
+      await eventually(() => watcher.kind === 'live');
+    },
+    { api: { apiKeys: ['right'] } },
+  ),
+);
+
+test('measured values are looked at on their own, and never change what was decided', bound, async () => {
+  await watched(async (api, watcher) => {
+    await eventually(() => watcher.kind === 'live');
+    const memory = { total_bytes: 64, available_bytes: 1 };
+    api.state = { ...TEST_STATE, links: [], nodes: { n1: { node_id: 'n1', status: 'dead', memory } } };
+    await eventually(() => watcher.last.nodes.n1?.memory?.available_bytes === 1);
+    assert.notEqual(watcher.last.nodes.n1?.status, 'dead');
+  });
+  const state = readState({ ...TEST_STATE, runners: { r: { status: 'ready' } } });
+  assert.ok(state !== null);
+  const measured = withMeasures(state, {}, { r: { status: 'failed', progress: 0.5 } as never }, []);
+  assert.deepEqual(measured.runners.r, { status: 'ready', progress: 0.5 });
+});

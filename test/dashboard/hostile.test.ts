@@ -1,0 +1,255 @@
+/** The page before models and machines that wish it ill, and before a cluster that is large. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startTestApi, type TestApi } from '../../src/api/testing/testApi.js';
+import { Browser, seriousFindings, whyNoBrowser } from './browser.js';
+
+const BOUND_MS = 90_000;
+const skip = whyNoBrowser() ?? false;
+const ATTACK = `<img src=x onerror="window.owned=1"><script>window.owned=2</script>`;
+const SPEECH = [
+  `${ATTACK}\n\n[click](javascript:window.owned=3) [data](data:text/html,<script>1</script>)\n\n`,
+  `<svg onload="window.owned=4"><a xlink:href="javascript:window.owned=5">x</a></svg>\n\n`,
+  `<form action="https://example.com"><input name="body"><button formaction="javascript:1">b</button></form>\n\n`,
+  `<style>*{display:none}</style><iframe srcdoc="<script>parent.owned=6</script>"></iframe>\n\n`,
+  `<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=window.owned=7&gt;">\n\n`,
+  `<p class="unseen" id="main" style="position:fixed">layout</p> ![spy](https://example.com/spy.png)\n\n`,
+  '```js\nconst fine = "<b>code</b>";\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n**the end**',
+];
+
+const node = (id: string, name: string, more: object = {}) => ({
+  node_id: id,
+  name,
+  status: 'alive',
+  incarnation: 1,
+  addresses: [],
+  memory: { total_bytes: 64 * 2 ** 30, available_bytes: 20 * 2 ** 30 },
+  cpu: { cores: 8, load_average: 2 },
+  backends: ['cpu'],
+  ...more,
+});
+
+const shard = (instance: string, rank: number, of: number, nodeId: string) => ({
+  rank,
+  world_size: of,
+  node_id: nodeId,
+  runner_id: `${instance}-r${rank}`,
+  start_layer: rank * 8,
+  end_layer: rank * 8 + 8,
+  memory_bytes: 2 ** 30,
+});
+
+const instance = (id: string, model: string, nodes: readonly string[], wish: string | null = null) => ({
+  instance_id: id,
+  meta_instance_id: wish,
+  model_id: model,
+  sharding: 'Pipeline',
+  transport: 'Ring',
+  attempt: 1,
+  status: 'ready',
+  shards: nodes.map((nodeId, rank) => shard(id, rank, nodes.length, nodeId)),
+});
+
+const runner = (id: string, nodeId: string, more: object = {}) => ({
+  runner_id: id,
+  instance_id: id.replace(/-r\d+$/, ''),
+  node_id: nodeId,
+  rank: 0,
+  pid: 1,
+  incarnation: 1,
+  sequence: 1,
+  status: 'ready',
+  restarts: 0,
+  restart_at: null,
+  ...more,
+});
+
+describe('the page', { skip }, () => {
+  let browser: Browser;
+  let api: TestApi;
+
+  before(
+    async () => {
+      browser = await Browser.launch();
+      api = await startTestApi({ models: { [ATTACK]: { kind: 'speaks', tokenTexts: SPEECH } } });
+    },
+    { timeout: BOUND_MS },
+  );
+
+  after(
+    async () => {
+      await browser?.close();
+      await api?.close();
+    },
+    { timeout: BOUND_MS },
+  );
+
+  test('R74: nothing that a model or a machine says becomes part of the page', {
+    timeout: BOUND_MS,
+  }, async () => {
+    const failed = { status: 'failed', error: { code: ATTACK, message: ATTACK, stderr_tail: [ATTACK] } };
+    api.state = {
+      index: 7,
+      node_id: 'n1',
+      master_node_id: 'n1',
+      nodes: { n1: node('n1', ATTACK, { backends: [ATTACK], addresses: [ATTACK] }) },
+      links: [],
+      instances: { i: instance('i', ATTACK, ['n1']) },
+      runners: { 'i-r0': runner('i-r0', 'n1', failed) },
+      tasks: {},
+    };
+    const { page, complaints, requests, close } = await browser.open(`${api.url}/`);
+    try {
+      await page.getByRole('article', { name: /^Node <img/ }).waitFor();
+      await page.getByRole('article', { name: /^Model <img/ }).waitFor();
+      await page.getByRole('navigation').getByRole('link', { name: 'Connect' }).click();
+      await page.getByRole('heading', { name: 'Connect' }).waitFor();
+      await page.getByRole('navigation').getByRole('link', { name: 'Chat' }).click();
+      await page.getByLabel('Message', { exact: true }).fill(ATTACK);
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      const answer = page.locator('article.assistant[data-status="done"]');
+      await answer.waitFor();
+      await answer.getByText('the end').first().waitFor();
+      const html = await answer.locator('.markdown').innerHTML();
+      assert.doesNotMatch(html, /<(script|style|iframe|form|input|svg|math|img|button)/i);
+      const attributes = await page.evaluate<string[]>(
+        `[...document.querySelectorAll('.markdown *')].flatMap((element) => element.getAttributeNames())`,
+      );
+      const harmless = ['aria-label', 'class', 'href', 'rel', 'role', 'tabindex', 'target'];
+      assert.deepEqual(
+        [...new Set(attributes)].filter((name) => !harmless.includes(name) && !/^svelte-/.test(name)),
+        [],
+      );
+      const links = await page.evaluate<string[]>(
+        `[...document.querySelectorAll('.markdown a')].map((a) => a.href)`,
+      );
+      assert.deepEqual(
+        links.filter((address) => !/^(https?:|mailto:|$)/.test(address)),
+        [],
+      );
+      assert.match(html, /hljs-keyword/, 'code has its colours');
+      assert.match(html, /<table/);
+      assert.match(await answer.textContent(), /<b>code<\/b>/);
+      await page.reload();
+      await page.getByRole('button', { name: /^<img/ }).first().click();
+      await answer.waitFor();
+      assert.equal(await page.evaluate('window.owned'), undefined);
+      assert.deepEqual(complaints, []);
+      for (const url of requests) assert.ok(url.startsWith(api.url), url);
+    } finally {
+      await close();
+    }
+  });
+
+  test('R28, R29: a wish shows its failures, the reason why it is not placed, and when it is tried again', {
+    timeout: BOUND_MS,
+  }, async () => {
+    const wish = (id: string, model: string, more: object) => ({
+      meta_instance_id: id,
+      model_id: model,
+      sharding: 'Pipeline',
+      transport: 'Ring',
+      min_nodes: 1,
+      node_ids: null,
+      consecutive_failures: 0,
+      errors: [],
+      placement_error: null,
+      next_attempt_at: null,
+      ...more,
+    });
+    const error = { at: new Date().toISOString(), node_id: 'n1', message: 'Terminated (signal=6 SIGABRT)' };
+    const soon = new Date(Date.now() + 60_000).toISOString();
+    api.state = {
+      index: 7,
+      node_id: 'n1',
+      master_node_id: 'n1',
+      nodes: { n1: node('n1', 'lighthouse'), n2: node('n2', 'harbour') },
+      links: [
+        { from: 'n1', to: 'n2', rtt_us: 240, interface_kind: null, bandwidth_bytes_per_s: null, rdma: false },
+      ],
+      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), status: 'starting' } },
+      runners: {
+        'i-r0': runner('i-r0', 'n1', { status: 'loading', progress: 0.5 }),
+        'i-r1': runner('i-r1', 'n2', { status: 'warming_up' }),
+      },
+      meta_instances: {
+        m1: wish('m1', 'sharded', {
+          status: 'retrying',
+          consecutive_failures: 1,
+          next_attempt_at: soon,
+          errors: [error],
+        }),
+        m2: wish('m2', 'too-large', {
+          status: 'failed',
+          consecutive_failures: 3,
+          placement_error: 'lighthouse has 20 GiB, 40 GiB are needed',
+        }),
+      },
+      tasks: {},
+    };
+    const { page, complaints, close } = await browser.open(`${api.url}/`);
+    try {
+      const retrying = page.getByRole('article', { name: 'Model sharded' });
+      await retrying.getByText('Failed 1 of 3 times in a row; next attempt in').waitFor();
+      assert.match(await retrying.textContent(), /loading 50 %/);
+      assert.match(await retrying.textContent(), /warming up/);
+      assert.match(await retrying.textContent(), /on lighthouse: Terminated \(signal=6 SIGABRT\)/);
+      const failed = page.getByRole('article', { name: 'Model too-large' });
+      assert.match(await failed.textContent(), /40 GiB are needed/);
+      assert.equal(
+        await failed.getByRole('button', { name: 'Retry now' }).count(),
+        0,
+        'this node has no such route',
+      );
+      assert.deepEqual(await seriousFindings(page), []);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await close();
+    }
+  });
+
+  test('50 nodes and 200 instances are shown, and follow what happens', { timeout: BOUND_MS }, async () => {
+    const names = Array.from({ length: 50 }, (_, number) => `n${number}`);
+    const instances = Array.from({ length: 200 }, (_, number) =>
+      instance(`i${number}`, `model-${number}`, [names[number % 50], names[(number + 7) % 50]] as string[]),
+    );
+    api.state = {
+      index: 7,
+      node_id: 'n0',
+      master_node_id: 'n0',
+      nodes: Object.fromEntries(names.map((name) => [name, node(name, name)])),
+      links: names.flatMap((from) =>
+        names.map((to) => ({
+          from,
+          to,
+          rtt_us: 100,
+          interface_kind: null,
+          bandwidth_bytes_per_s: null,
+          rdma: false,
+        })),
+      ),
+      instances: Object.fromEntries(instances.map((one) => [one.instance_id, one])),
+      runners: Object.fromEntries(
+        instances.flatMap(({ shards }) =>
+          shards.map((one) => [one.runner_id, runner(one.runner_id, one.node_id)]),
+        ),
+      ),
+      tasks: {},
+    };
+    const { page, complaints, close } = await browser.open(`${api.url}/`);
+    try {
+      await page.getByRole('article', { name: 'Model model-199' }).waitFor();
+      assert.equal(await page.getByRole('article', { name: /^Node n/ }).count(), 50);
+      let index = 8;
+      for (const name of names.slice(1)) {
+        index += 1;
+        const event = { kind: 'NodeStatusChanged', node_id: name, status: 'suspect' };
+        for (const follower of api.followers) follower({ index, event });
+      }
+      await page.getByText('1 of 50 nodes alive').waitFor();
+      assert.deepEqual(complaints, []);
+    } finally {
+      await close();
+    }
+  });
+});
