@@ -116,6 +116,8 @@ function instance(count: number): InstanceRecord {
   return {
     instanceId: `00000000-0000-4000-8000-${String(count).padStart(12, '0')}` as InstanceId,
     metaInstanceId: null,
+    attempt: 1,
+    failure: null,
     modelId: `model-${count % 10}` as ModelId,
     sharding: 'Pipeline',
     transport: 'Ring',
@@ -136,8 +138,8 @@ function inTheState(master: Process): void {
   rows.push(['applied: a status of a runner', `${reports} a second`]);
   const tickMs = meanMs(200, () => master.core.handle({ kind: 'Tick' }, master.machine.clock.instant));
   rows.push(['one tick of the master', `${tickMs.toFixed(2)} ms`]);
-  const supervised = new Set(master.worker.runners.keys());
-  const planMs = meanMs(1_000, () => planWorker(core.state, master.machine.id, supervised));
+  const has = { supervised: new Set(master.worker.runners.keys()), leaving: new Set<InstanceId>() };
+  const planMs = meanMs(1_000, () => planWorker(core.state, master.machine.id, has));
   rows.push(['one plan of a worker', `${planMs.toFixed(3)} ms`]);
 }
 
@@ -223,6 +225,7 @@ function manyRequests(): void {
     addresses: [],
     memoryBytes: 1e9,
     isDraining: false,
+    models: [],
   };
   const core = new NodeCore({ node, log, term: 0 });
   let now = 0;

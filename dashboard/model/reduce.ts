@@ -16,8 +16,19 @@ import {
   type WireEvent,
 } from './wire.js';
 
+const MOVES_WISHES: ReadonlySet<string> = new Set([
+  'NodeJoined',
+  'NodeStatusChanged',
+  'NodeForgotten',
+  'InstanceCreated',
+  'InstanceDeleted',
+  'RunnerStatusChanged',
+]);
+
 /** @returns null when only the whole state helps */
 export function reduce(state: PageState, event: WireEvent, index: number): PageState | null {
+  // What becomes of a wish follows from more than its JSON tells.
+  if (MOVES_WISHES.has(event.kind) && Object.keys(state.meta_instances).length > 0) return null;
   const changed = isComplete(event) ? change(state, event) : null;
   return changed === null ? null : settle({ ...changed, index });
 }

@@ -100,7 +100,9 @@ export class PeopleCommands implements ClusterCommands {
   async previews(wish: NewMetaInstance): ReturnType<ClusterCommands['previews']> {
     const shape = await this.#shapeOf(wish.modelId);
     const found: PlacementPreview[] = [];
-    for (const preview of previews(placementRequest({ state: this.#cluster.state, links: [] }, wish, shape))) {
+    for (const preview of previews(
+      placementRequest({ state: this.#cluster.state, links: [] }, wish, shape),
+    )) {
       found.push(preview);
       // Each takes milliseconds on a large cluster: other work goes on between two.
       await nextTurn();

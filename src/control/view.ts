@@ -108,6 +108,10 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       return toWire({ ...event, runner: viewRunner(event.runner) }) as Record<string, unknown>;
     case 'TaskAssigned':
       return toWire({ ...event, task: viewTask(event.task) }) as Record<string, unknown>;
+    case 'InstanceCreated': {
+      const { failure, ...instance } = event.instance;
+      return toWire({ ...event, instance }) as Record<string, unknown>;
+    }
     case 'InstanceFailed':
       return toWire({
         ...event,
