@@ -128,6 +128,37 @@ test('a wait ends with timeout and what there was by then; 0 looks once', () =>
     );
   }));
 
+test('R29: a wait for what has no place tells the reason of each node, and ends all the same', () =>
+  withApi(async (api) => {
+    const nodes = [{ node_id: 'n1', name: 'desk', reason: 'has 1.0 GiB free' }];
+    const at = '2026-01-01T00:00:00.000Z';
+    const wish = {
+      meta_instance_id: 'm1',
+      model_id: 'tiny',
+      sharding: 'Pipeline',
+      transport: 'Ring',
+      min_nodes: null,
+      node_ids: null,
+      status: 'pending',
+      consecutive_failures: 0,
+      max_retries: 3,
+      errors: [],
+      placement_error: { at, message: 'tiny needs 5.0 GiB', nodes },
+      next_attempt_at: at,
+      created_at: at,
+    };
+    const other = { ...wish, meta_instance_id: 'm2', model_id: 'other' };
+    api.state = { ...TEST_STATE, meta_instances: { m1: wish, m2: other } };
+    const messages = await follow(api, 'model_id=tiny&timeout_s=0.3');
+    assert.deepEqual(
+      messages.map((message) => [message.type, message.type === 'ready' ? null : message.meta_instances]),
+      [
+        ['progress', [wish]],
+        ['timeout', [wish]],
+      ],
+    );
+  }));
+
 test('a node without a master does not call an old state ready', () =>
   withApi(async (api) => {
     api.state = stateWith('ready', {});

@@ -1,6 +1,12 @@
 /** How far the instances of a model are, as `/instance/await` tells it: a pure look at the state. */
 import { z } from 'zod';
-import { entryOf, type InstanceForm, instanceSchema, type StateForm } from './stateForm.js';
+import {
+  entryOf,
+  type InstanceForm,
+  instanceSchema,
+  metaInstanceSchema,
+  type StateForm,
+} from './stateForm.js';
 
 const instanceProgressSchema = z.object({
   instance_id: z.string(),
@@ -23,6 +29,9 @@ const progressSchema = z.object({
   model_id: z.string(),
   not_ready_reason: z.string().nullable().describe('Why this node cannot tell yet; null when it can.'),
   instances: z.array(instanceProgressSchema),
+  meta_instances: z
+    .array(metaInstanceSchema)
+    .describe('Those that want the model: whether it is tried again, and why it has no place.'),
 });
 
 const readySchema = z.object({
@@ -41,7 +50,7 @@ export type AwaitMessage = z.output<typeof awaitMessageSchema>;
  * @param notReadyReason null when the node's state is that of a living master; an older one proves nothing
  */
 export function progressOf(
-  { instances, runners }: StateForm,
+  { instances, runners, meta_instances: wishes }: StateForm,
   modelId: string,
   notReadyReason: string | null,
 ): AwaitMessage {
@@ -55,6 +64,7 @@ export function progressOf(
     model_id: modelId,
     not_ready_reason: notReadyReason,
     instances: ofModel.map((instance) => instanceProgress(instance, runners)),
+    meta_instances: Object.values(wishes).filter((wish) => wish.model_id === modelId),
   };
 }
 
