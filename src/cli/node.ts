@@ -118,7 +118,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   });
   const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
   const readOwn = () => readRegister(parts, worker, apiUrl ?? '');
-  const registers = new Registers({ links, cluster, read: readOwn, now: Date.now });
+  const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
   const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
   const view = createNodeView(nodeId, {

@@ -12,6 +12,7 @@ import type { NodeInput, NodeOutput, RunnerReport } from '../control/cluster/por
 import type { Epoch } from '../control/cluster/position.js';
 import type { Snapshot } from '../control/cluster/snapshot.js';
 import type { ControlEvent } from '../control/events.js';
+import type { LinkFacts } from '../control/placement/types.js';
 import type { ClusterState, NodeFact, NodeStatus } from '../control/state.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
 import type { CommandId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
@@ -207,6 +208,10 @@ export class ClusterNode {
 
   runnerGone(runnerId: RunnerId): void {
     this.#handle({ kind: 'RunnerGone', runnerId });
+  }
+
+  linksMeasured(links: readonly LinkFacts[]): void {
+    this.#handle({ kind: 'LinksMeasured', links });
   }
 
   nodeChanged(node: NodeFact): void {

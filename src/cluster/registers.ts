@@ -2,6 +2,7 @@
  * The telemetry plane: each node owns one register of newest values, which it tells the others when it changed, and
  * now and then anyway. The last word counts; nothing is logged, and a lost one is made good by the next.
  */
+import type { LinkFacts } from '../control/placement/types.js';
 import type { NodeId } from '../shared/ids.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
 import type { ClusterNode } from './clusterNode.js';
@@ -19,8 +20,9 @@ export interface Register {
 }
 
 export interface RegistersComponents {
+  readonly nodeId: NodeId;
   readonly links: Pick<PeerLinks, 'peers' | 'send'>;
-  readonly cluster: Pick<ClusterNode, 'listen'>;
+  readonly cluster: Pick<ClusterNode, 'listen' | 'linksMeasured'>;
   /** Looks at this machine. */
   readonly read: () => Register;
   /** Milliseconds since the epoch. */
@@ -67,11 +69,30 @@ export class Registers {
     const { links, read, now } = this.#components;
     if (links.peers.size === 0) return;
     const register = read();
+    this.#components.cluster.linksMeasured(this.#measuredLinks(register));
     const text = JSON.stringify(register);
     if (text === this.#told && now() - this.#toldAt < TIMES.registerRepeatMs) return;
     this.#told = text;
     this.#toldAt = now();
     for (const nodeId of links.peers.keys()) links.send(nodeId, { kind: 'Register', register: text });
+  }
+
+  /** What placement is told of the ways between nodes. */
+  #measuredLinks(own: Register): LinkFacts[] {
+    const all: [NodeId, Register][] = [
+      [this.#components.nodeId, own],
+      ...[...this.#others].map(([nodeId, { register }]): [NodeId, Register] => [nodeId, register]),
+    ];
+    return all.flatMap(([from, { links }]) =>
+      links.map(({ to, rttUs }) => ({
+        from,
+        to,
+        isConnected: true,
+        roundTripUs: rttUs,
+        bytesPerSecond: null,
+        rdma: false,
+      })),
+    );
   }
 
   #received(from: NodeId, message: unknown): void {
