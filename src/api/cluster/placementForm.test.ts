@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { place } from '../../control/placement/place.js';
-import { REQUESTS_NAME } from '../../control/placement/testing/arbitraries.js';
+import { anyRequest } from '../../control/placement/testing/arbitraries.js';
 import { placementForm, placementSchema, previewForm, previewSchema, toInstance } from './placementForm.js';
 
 test('R41: every placement survives the way to the client and back, every refusal the way there', () => {
   let placed = 0;
   fc.assert(
-    fc.property(requests, (request) => {
+    fc.property(anyRequest(4), (request) => {
       const { modelId } = request.model;
       const result = place(request);
       const { sharding, transport } = request.wish;
