@@ -121,5 +121,10 @@ test('a killed node is shown as dead, and forgotten when asked; a living one is 
   await statusWith(/^second +alive, master/m);
   const forgotten = await shoal(['forget', 'desk', '--url', second.url]);
   assert.deepEqual([forgotten.code, forgotten.stderr], [0, '']);
-  assert.doesNotMatch((await shoal(['status', '--url', second.url])).stdout, /desk/);
+  const left = (await shoal(['status', '--url', second.url])).stdout;
+  assert.doesNotMatch(left, /^desk|Node desk|on desk/m, 'a failure that was told before may still name it');
+});
+
+test('R22: what ran on a node that was forgotten runs on the one that is left', BOUND, async () => {
+  await statusWith(/^shoal-guide +ready +second /m);
 });
