@@ -8,6 +8,7 @@ import {
   changeMetaInstance,
   metaInstanceCreated,
   metaInstanceDeleted,
+  metaInstanceServed,
   UNTRIED,
 } from './applyMetaInstance.js';
 import { endTasks, taskAssigned, taskFinished } from './applyTask.js';
@@ -51,7 +52,7 @@ function change(state: ClusterState, event: ControlEvent): Partial<ClusterState>
     case 'MetaInstanceFailed':
       return changeMetaInstance(state, event.metaInstanceId, () => ({ hasFailed: true, nextAttempt: null }));
     case 'MetaInstanceServed':
-      return changeMetaInstance(state, event.metaInstanceId, () => ({ servedSince: event.since }));
+      return metaInstanceServed(state, event);
     case 'MetaInstanceRecovered':
       return changeMetaInstance(state, event.metaInstanceId, () => ({
         consecutiveFailures: 0,

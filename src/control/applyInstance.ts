@@ -21,6 +21,7 @@ export function instanceCreated(state: ClusterState, instance: InstanceRecord): 
           placements: placements + 1,
           placementProblem: null,
           nextAttempt: null,
+          hasFailed: false,
           servedSince: null,
         }));
   return {
@@ -40,15 +41,17 @@ export function instanceDeleted(
   const deletedInstances = withNewest(state.deletedInstances, [instanceId], LIMITS.deletedInstances);
   const instance = state.instances.get(instanceId);
   if (instance === undefined) return { deletedInstances };
+  const instances = without(state.instances, instanceId);
+  // What is said of another one stays.
+  const isOnly = ![...instances.values()].some((other) => other.metaInstanceId === instance.metaInstanceId);
   return {
     ...(instance.metaInstanceId === null
       ? {}
       : changeMetaInstance(state, instance.metaInstanceId, ({ avoidedNodes }) => ({
-          servedSince: null,
-          nextAttempt: null,
+          ...(isOnly ? { servedSince: null, nextAttempt: null } : {}),
           avoidedNodes: avoid === undefined ? avoidedNodes : [...new Set([...avoidedNodes, avoid])],
         }))),
-    instances: without(state.instances, instanceId),
+    instances,
     runners: runnersWithout(state, instanceId),
     deletedInstances,
     ...endTasks(state, (task) => task.instanceId === instanceId, 'cancelled'),

@@ -65,6 +65,15 @@ export function metaInstanceDeleted(
   };
 }
 
+/** What is ready has a place: why there was none, while its node was away, is over. */
+export function metaInstanceServed(
+  state: ClusterState,
+  { metaInstanceId, since }: Event<'MetaInstanceServed'>,
+): Partial<ClusterState> {
+  const placed = since === null ? {} : { placementProblem: null, nextAttempt: null };
+  return changeMetaInstance(state, metaInstanceId, () => ({ servedSince: since, ...placed }));
+}
+
 /** Nothing, when it is not there any more. */
 export function changeMetaInstance(
   state: ClusterState,

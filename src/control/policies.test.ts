@@ -7,6 +7,7 @@ import { isLegalMove, isTerminal, RUNNER_MOVES, type RunnerStatus } from './runn
 import {
   instanceCreated,
   instanceDeleted,
+  MODEL,
   NODE,
   nodeJoined,
   OTHER_NODE,
@@ -112,6 +113,7 @@ test('R72: the state is shown in the words of the contract', () => {
         addresses: ['127.0.0.1:52416'],
         memory_bytes: 1_000_000_000,
         is_draining: false,
+        models: [MODEL],
         memory: { total_bytes: 8, available_bytes: 4 },
         last_seen: '1970-01-01T00:00:00.000Z',
       },
@@ -140,6 +142,7 @@ test('R72: the state is shown in the words of the contract', () => {
       },
     },
     meta_instances: {},
+    model_cards: [],
     tasks: {
       ended: taskView('ended', 'complete'),
       running: taskView('running', 'running'),

@@ -1,13 +1,23 @@
 /** Small states for the tests of this room. */
-import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import type {
+  CommandId,
+  InstanceId,
+  MetaInstanceId,
+  ModelId,
+  NodeId,
+  RunnerId,
+  TaskId,
+} from '../shared/ids.js';
 import { TEST_MODEL } from '../shared/testing.js';
 import { apply } from './apply.js';
 import type { ControlEvent } from './events.js';
+import type { ModelShape } from './placement/types.js';
 import type { RunnerStatus } from './runnerLife.js';
 import {
   type ClusterState,
   EMPTY_STATE,
   type InstanceRecord,
+  type MetaInstanceWish,
   type NodeFact,
   type RunnerFact,
   type TaskRecord,
@@ -51,6 +61,64 @@ export function instanceRecord(id: string, nodeIds: readonly NodeId[] = [NODE]):
       endLayer: 4 * rank + 4,
       memoryBytes: 1_000_000,
     })),
+  };
+}
+
+const SHAPE_LAYERS = 8;
+const eachLayer = (value: number): number[] => new Array(SHAPE_LAYERS).fill(value);
+
+/** A model of 8 layers that can be cut between any two, with 80 MB of overhead in each shard. */
+export function modelShape(modelId: ModelId = MODEL, layerBytes = 50e6): ModelShape {
+  return {
+    modelId,
+    layers: SHAPE_LAYERS,
+    trainedContextTokens: 4_096,
+    hiddenSize: 1_024,
+    weights: {
+      layerBytes: eachLayer(layerBytes),
+      embeddingBytes: 20e6,
+      firstShardBytes: 0,
+      outputBytes: 20e6,
+      tiedHeadBytes: 0,
+      commonBytes: 0,
+    },
+    cache: { cellBytes: eachLayer(512), sequenceBytes: eachLayer(0), cellMultiple: 256 },
+    overhead: {
+      fixedBytes: 80e6,
+      activationBytes: 5e6,
+      logitsRowBytes: 100_000,
+      mostOutputRows: 16,
+      bytesPerCell: 100,
+      passedRowsBytes: 1e6,
+    },
+    work: {
+      layerReadBytes: eachLayer(layerBytes),
+      layerOperations: eachLayer(2 * layerBytes),
+      headReadBytes: 20e6,
+      headOperations: 40e6,
+    },
+    cuts: {
+      canBeCut: true,
+      cuts: [1, 2, 3, 4, 5, 6, 7],
+      layers: SHAPE_LAYERS,
+      refusedLayerCounts: [],
+    },
+    slices: { canBeSliced: false, reason: 'its family is not known.' },
+  };
+}
+
+export function metaInstanceWish(id: string, more: Partial<MetaInstanceWish> = {}): MetaInstanceWish {
+  return {
+    metaInstanceId: id as MetaInstanceId,
+    modelId: MODEL,
+    sharding: 'Pipeline',
+    transport: 'Ring',
+    minNodes: null,
+    nodeIds: null,
+    requireRdma: false,
+    contextTokens: 512,
+    sequences: 1,
+    ...more,
   };
 }
 
@@ -115,6 +183,18 @@ export const taskFinished = (id: string, instanceId: string): ControlEvent => ({
   taskId: id as TaskId,
   instanceId: instanceId as InstanceId,
   status: 'complete',
+});
+
+export const metaInstanceCreated = (id: string, more?: Partial<MetaInstanceWish>): ControlEvent => ({
+  kind: 'MetaInstanceCreated',
+  metaInstance: metaInstanceWish(id, more),
+  shape: modelShape(more?.modelId),
+  createdAt: 0,
+});
+
+export const metaInstanceDeleted = (id: string): ControlEvent => ({
+  kind: 'MetaInstanceDeleted',
+  metaInstanceId: id as MetaInstanceId,
 });
 
 /** What follows from these events where one node, `NODE`, is alive. */

@@ -88,8 +88,9 @@ export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
     add({ kind: 'MetaInstanceCreated', ...wish });
   }
   for (const instance of facts.instances) {
-    const { instanceId } = instance;
+    const { instanceId, metaInstanceId } = instance;
     if (state.instances.has(instanceId) || state.deletedInstances.includes(instanceId)) continue;
+    if (metaInstanceId !== null && state.deletedMetaInstances.includes(metaInstanceId)) continue;
     add({ kind: 'InstanceCreated', instance });
   }
   for (const runner of facts.runners) if (isNews(state, runner)) add({ kind: 'RunnerStatusChanged', runner });

@@ -20,15 +20,30 @@ function judge(state: ClusterState, instance: InstanceRecord, now: number): Cont
   const runners = runnersOf(state, instance);
   const culprit = runners.find(({ status }) => status === 'failed');
   if (culprit === undefined) return [];
-  // A sibling on a node that is gone will never say that it has ended.
-  const hasEnded = ({ status, nodeId }: RunnerRecord) => isTerminal(status) || isNodeGone(state, nodeId);
+  // A sibling on a node that is gone never says that it has ended, nor does one that was not started: it waits (R32).
+  const hasEnded = ({ status, sequence, nodeId }: RunnerRecord) =>
+    isTerminal(status) || sequence === 0 || isNodeGone(state, nodeId);
   if (!runners.every(hasEnded)) return [];
   const { instanceId, attempt } = instance;
-  const isLast = attempt > LIMITS.instanceRetries;
-  const nextAttemptAt = isLast ? null : now + attemptDelayMs(attempt, instanceId);
+  const failures = failuresInARow(state, instance, 1);
+  const isLast = failures > LIMITS.instanceRetries;
+  const nextAttemptAt = isLast ? null : now + attemptDelayMs(failures, instanceId);
   return [
     { kind: 'InstanceFailed', instanceId, attempt, failure: failureOf(state, culprit, now), nextAttemptAt },
   ];
+}
+
+/**
+ * Of this instance, since it last served for a healthy period or the user asked for another try.
+ * @param uncounted failures that the MetaInstance does not know of yet
+ */
+function failuresInARow(
+  state: ClusterState,
+  { metaInstanceId, attempt }: InstanceRecord,
+  uncounted: number,
+): number {
+  const owner = metaInstanceId === null ? undefined : state.metaInstances.get(metaInstanceId);
+  return owner === undefined ? attempt : Math.min(attempt, owner.consecutiveFailures + uncounted);
 }
 
 function failureOf(state: ClusterState, { nodeId, error }: RunnerRecord, at: number): InstanceFailure {
@@ -39,7 +54,7 @@ function failureOf(state: ClusterState, { nodeId, error }: RunnerRecord, at: num
 
 function goOn(state: ClusterState, instance: InstanceRecord, now: number): ControlEvent[] {
   const { instanceId, attempt, shards, failure, metaInstanceId } = instance;
-  if (attempt > LIMITS.instanceRetries) {
+  if (failuresInARow(state, instance, 0) > LIMITS.instanceRetries) {
     const avoid = failure?.nodeId ?? null;
     return [{ kind: 'InstanceDeleted', instanceId, ...(avoid === null ? {} : { avoid }) }];
   }

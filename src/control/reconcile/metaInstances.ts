@@ -23,13 +23,19 @@ export const metaInstances: Reconciler = (input) => {
 function decide(input: ReconcileInput, metaInstance: MetaInstanceRecord): ControlEvent[] {
   const [first, ...others] = instancesOf(input.state, metaInstance);
   if (first === undefined) return metaInstance.hasFailed ? [] : make(input, metaInstance);
-  if (others.length > 0) return dropSurplus(input.state, others);
-  return [...watchService(input, metaInstance, first), ...replaceLost(input, metaInstance, first)];
+  return [
+    ...dropSurplus(input.state, others),
+    ...watchService(input, metaInstance, first),
+    ...(others.length > 0 ? [] : replaceLost(input, metaInstance, first)),
+  ];
 }
 
-/** The one to keep first: ready before others, busy before idle, then by id. */
+/** The one to keep first: ready before one that may become so, busy before idle, then by id. */
 function instancesOf(state: ClusterState, { metaInstanceId }: MetaInstanceRecord): InstanceRecord[] {
-  const rank = (instance: InstanceRecord) => (instanceStatus(state, instance) === 'ready' ? 0 : 1);
+  const rank = (instance: InstanceRecord) => {
+    const status = instanceStatus(state, instance);
+    return status === 'ready' ? 0 : status === 'starting' ? 1 : 2;
+  };
   return [...state.instances.values()]
     .filter((instance) => instance.metaInstanceId === metaInstanceId)
     .sort(
