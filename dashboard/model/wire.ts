@@ -101,7 +101,7 @@ export interface MetaInstanceEntry {
   readonly model_id: string;
   readonly sharding: string;
   readonly transport: string;
-  readonly min_nodes: number;
+  readonly min_nodes: number | null;
   readonly node_ids: readonly string[] | null;
   readonly status: 'pending' | 'placing' | 'starting' | 'ready' | 'retrying' | 'failed';
   readonly consecutive_failures: number;

@@ -1,7 +1,7 @@
 /** What people ask of the cluster through this node: placed here on the newest state, decided by the master. */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ClusterCommands, NewMetaInstance } from '../api/ports.js';
+import type { ClusterCommands, NewInstance, NewMetaInstance } from '../api/ports.js';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import { runnerIdOf } from '../control/applyInstance.js';
 import { placementFault } from '../control/placement/explainRefusal.js';
@@ -11,7 +11,7 @@ import { placementRequest, placeWish } from '../control/reconcile/placing.js';
 import type { InstanceRecord } from '../control/state.js';
 import type { ModelCatalogue } from '../models/catalogue.js';
 import { ShoalError } from '../shared/errors.js';
-import type { InstanceId, MetaInstanceId, ModelId } from '../shared/ids.js';
+import type { InstanceId, MetaInstanceId, ModelId, NodeId } from '../shared/ids.js';
 import { shapeOf } from './servedModels.js';
 
 export class PeopleCommands implements ClusterCommands {
@@ -70,8 +70,8 @@ export class PeopleCommands implements ClusterCommands {
   async createInstance(instance: Parameters<ClusterCommands['createInstance']>[0]): Promise<InstanceId> {
     const instanceId = randomUUID() as InstanceId;
     const { layers } = await this.#shapeOf(instance.modelId);
-    const last = instance.shards.at(-1);
-    if (instance.shards.length !== 1 || last?.startLayer !== 0 || last.endLayer !== layers) {
+    const [shard, ...others] = instance.shards;
+    if (shard === undefined || others.length > 0 || shard.startLayer !== 0 || shard.endLayer !== layers) {
       throw new ShoalError(
         'placement_impossible',
         `An instance of ${instance.modelId} has one shard with the layers 0 to ${layers} in this version.`,
@@ -84,10 +84,35 @@ export class PeopleCommands implements ClusterCommands {
       metaInstanceId: null,
       attempt: 1,
       failure: null,
-      shards: instance.shards.map((shard) => ({ ...shard, runnerId: runnerIdOf(instanceId, 1, shard.rank) })),
+      shards: [
+        {
+          ...shard,
+          runnerId: runnerIdOf(instanceId, 1, shard.rank),
+          // It takes what it takes, whatever the client says.
+          memoryBytes: Math.max(shard.memoryBytes, await this.#memoryOn(shard.nodeId, instance)),
+        },
+      ],
     };
     await this.#cluster.command({ kind: 'CreateInstance', instance: record });
     return instanceId;
+  }
+
+  /** What one context of the instance takes at least. */
+  async #memoryOn(
+    nodeId: NodeId,
+    { modelId, sharding, transport, contextLength, maxSequences }: NewInstance,
+  ): Promise<number> {
+    const { shards } = await this.placement({
+      modelId,
+      sharding,
+      transport,
+      minNodes: null,
+      nodeIds: [nodeId],
+      requireRdma: false,
+      contextTokens: contextLength,
+      sequences: maxSequences,
+    });
+    return shards[0]?.memory.totalBytes ?? 0;
   }
 
   async placement(wish: NewMetaInstance): Promise<Placement> {
@@ -110,14 +135,19 @@ export class PeopleCommands implements ClusterCommands {
     return found;
   }
 
-  /** From the file, when it is here; else as the one who declared it first has told. */
+  /** As the one who declared it first has told; else from the file, when it is here. */
   async #shapeOf(modelId: ModelId): Promise<ModelShape> {
-    try {
-      return shapeOf(modelId, (await this.#catalogue.resolve(modelId)).card);
-    } catch (error) {
-      const told = this.#cluster.state.modelShapes.get(modelId);
-      if (told !== undefined) return told;
-      throw error;
-    }
+    const told = this.#cluster.state.modelShapes.get(modelId);
+    if (told !== undefined) return told;
+    const found = await this.#catalogue.resolve(modelId);
+    // A path leads to a file too, but no node would know the model by it.
+    if (found.modelId === modelId) return shapeOf(modelId, found.card);
+    throw new ShoalError(
+      'model_not_found',
+      `There is no model \`${modelId}\`; that file is \`${found.modelId}\`.`,
+      {
+        param: 'model_id',
+      },
+    );
   }
 }

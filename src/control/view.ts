@@ -68,8 +68,11 @@ export function viewState(
 
 function viewMetaInstance(state: ClusterState, record: MetaInstanceRecord) {
   const { createdAt, placementProblem: problem, nextAttempt, errors, consecutiveFailures } = record;
+  const { contextTokens, sequences, ...wish } = wishOf(record);
   return {
-    ...wishOf(record),
+    ...wish,
+    contextLength: contextTokens,
+    maxSequences: sequences,
     status: metaInstanceStatus(state, record),
     consecutiveFailures,
     maxRetries: LIMITS.instanceRetries,
