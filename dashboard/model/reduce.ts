@@ -91,8 +91,10 @@ function nodeForgotten(state: PageState, nodeId: string): PageState {
   return left;
 }
 
-function instanceCreated(state: PageState, instance: InstanceEntry): PageState {
+function instanceCreated(state: PageState, instance: InstanceEntry): PageState | null {
   const id = instance.instance_id;
+  // It may be one that a user took back, and the page is not told of those.
+  if (instance.meta_instance_id !== null) return null;
   if (state.instances[id] !== undefined || state.deleted_instances?.includes(id)) return state;
   const runners: Record<string, RunnerEntry> = { ...state.runners };
   for (const { runner_id, node_id, rank } of instance.shards) {

@@ -9,6 +9,7 @@ import type {
   InstanceFailure,
   InstanceRecord,
   MetaInstanceRecord,
+  MetaInstanceWish,
   NodeRecord,
   RunnerFact,
   RunnerRecord,
@@ -68,11 +69,8 @@ export function viewState(
 
 function viewMetaInstance(state: ClusterState, record: MetaInstanceRecord) {
   const { createdAt, placementProblem: problem, nextAttempt, errors, consecutiveFailures } = record;
-  const { contextTokens, sequences, ...wish } = wishOf(record);
   return {
-    ...wish,
-    contextLength: contextTokens,
-    maxSequences: sequences,
+    ...viewWish(wishOf(record)),
     status: metaInstanceStatus(state, record),
     consecutiveFailures,
     maxRetries: LIMITS.instanceRetries,
@@ -81,6 +79,11 @@ function viewMetaInstance(state: ClusterState, record: MetaInstanceRecord) {
     nextAttemptAt: nextAttempt && isoTime(nextAttempt.at),
     createdAt: isoTime(createdAt),
   };
+}
+
+/** In the words in which it is asked for. */
+function viewWish({ contextTokens, sequences, ...wish }: MetaInstanceWish) {
+  return { ...wish, contextLength: contextTokens, maxSequences: sequences };
 }
 
 function viewFailure({ at, nodeId, message }: InstanceFailure) {
@@ -124,7 +127,7 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
     case 'MetaInstanceCreated':
       return toWire({
         kind: event.kind,
-        metaInstance: event.metaInstance,
+        metaInstance: viewWish(event.metaInstance),
         createdAt: isoTime(event.createdAt),
       }) as Record<string, unknown>;
     case 'PlacementRefused': {
