@@ -6,7 +6,10 @@ import { DEFAULT_API_PORT, defaultHome, type UpOptions } from './upOptions.js';
 type Announced = Pick<RunningNode, 'apiUrl' | 'peerAddress' | 'served'>;
 
 export function upLines({ apiUrl, peerAddress }: Announced, { name, worker }: UpOptions): string {
-  const api = apiUrl === null ? '' : `  Dashboard  ${apiUrl}/\n  API        ${apiUrl}/v1\n  OpenAPI    ${apiUrl}/openapi.json\n`;
+  const api =
+    apiUrl === null
+      ? ''
+      : `  Dashboard  ${apiUrl}/\n  API        ${apiUrl}/v1\n  OpenAPI    ${apiUrl}/openapi.json\n`;
   const peers = peerAddress === '' ? '' : `  for nodes  ${peerAddress}\n`;
   const models = worker ? '' : '  It runs no models itself.\n';
   return `Shoal node "${printable(name)}" is up.\n\n${api}${peers}${models}\n`;
