@@ -21,12 +21,33 @@ export const masterStays: Invariant = {
   watch: NO_WATCH,
 };
 
+export const streamsUndisturbed: Invariant = {
+  name: 'streams-undisturbed',
+  meaning: 'The death of the master ends no request that neither came through it nor ran on it.',
+  kind: 'safety',
+  watch: (world) => ({
+    handled({ name, api }, _input, outputs) {
+      if (world.lostNode === null) return;
+      for (const output of outputs) {
+        if (output.kind !== 'TaskEnded') continue;
+        const assignment = api.open.get(output.taskId)?.assignment;
+        const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
+        const { code, message } = output.fault;
+        if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
+        throw new Violation('streams-undisturbed', `${name} ends ${output.taskId}: ${message}`);
+      }
+    },
+  }),
+};
+
 /** Kills the master and starts it again. Returns how long the others were without, or null when there are none. */
 export function killMaster(world: World, pass: (ms: number) => void): number | null {
   const { time, machines } = world;
   const master = machines.find(({ process }) => process?.core.role === 'master');
   if (master === undefined || machines.length < 2) return null;
   const since = time.now;
+  world.lostNode = master.id;
+  world.user.isActive = true;
   master.crash();
   while (!hasOneMaster(world)) {
     if (time.now - since >= FAILOVER_MS) {
@@ -36,9 +57,11 @@ export function killMaster(world: World, pass: (ms: number) => void): number | n
     pass(50);
   }
   const failoverMs = time.now - since;
+  world.user.isActive = false;
   const next = world.processes.find(({ core }) => core.role === 'master');
   master.start();
   pass(BACK_MS);
+  world.lostNode = null;
   if (next?.core.role !== 'master') {
     throw new Violation(masterStays.name, `${next?.name} lost the rule to a node that came back`);
   }
