@@ -133,6 +133,40 @@ test('R57: a disk that refuses does not count as one that has the decision: the 
   node.disk.failNext(0);
 });
 
+test('R57: while a link is silent, requests go to another node that serves the model, if there is one', async (t) => {
+  const { network, nodes } = await startCluster(3);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [asking, silent, other] = nodes as [TestNode, TestNode, TestNode];
+  const placed = (name: string) =>
+    new Promise<NodeId>((resolve, reject) => {
+      const taskId = name as TaskId;
+      const task = { taskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
+      const listener = {
+        placed: (nodeId: NodeId) => {
+          asking.cluster.taskStreamEnded(taskId, 'complete');
+          resolve(nodeId);
+        },
+        ended: reject,
+      };
+      asking.cluster.openTask(task, listener);
+    });
+  // Of instances that are equally idle, the one with the smaller id is taken.
+  await asking.cluster.command({ kind: 'CreateInstance', instance: instanceOn(silent, 'a') });
+  assert.equal(await placed('before'), silent.nodeId);
+  network.cut(asking.links, silent.links);
+  let turn = 0;
+  await asking.cluster.command({ kind: 'CreateInstance', instance: instanceOn(other, 'b') });
+  let last: NodeId | null = null;
+  const end = performance.now() + BOUND_MS;
+  while (last !== other.nodeId) {
+    assert.ok(performance.now() < end, 'requests still go over the silent link');
+    last = await placed(`${turn++}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(asking.links.peers.has(silent.nodeId), 'the link has not noticed yet');
+  assert.equal(statusOf(asking.cluster.state, silent.nodeId), 'alive', 'the third vouches for it');
+});
+
 test('R11: what a node is asked before it stops, and after that, ends with a code', async (t) => {
   const { network, nodes } = await startCluster(2);
   t.after(() => Promise.all(nodes.map((node) => node.kill())));
