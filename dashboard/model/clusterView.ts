@@ -248,6 +248,9 @@ function better(known: Edge | undefined, link: LinkEntry): Pick<Edge, 'rttUs' | 
   };
 }
 
+const BY_NAME = new Intl.Collator('en', { numeric: true });
+
+/** `node-2` before `node-10`. */
 function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return BY_NAME.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 }

@@ -106,6 +106,7 @@ export class Follower {
   async #follow(): Promise<void> {
     const { api, onEvent } = this.#components;
     if (this.#state === null) await this.#fetchState();
+    else await this.#checkNode(this.#state);
     const connection = new AbortController();
     const cut = () => connection.abort();
     this.#stop.signal.addEventListener('abort', cut, { once: true });
@@ -140,6 +141,12 @@ export class Follower {
       this.#stop.signal.removeEventListener('abort', cut);
       connection.abort();
     }
+  }
+
+  /** Behind the same address another node may have been started, with a history of its own. */
+  async #checkNode({ node_id: known }: PageState): Promise<void> {
+    const nodeId = await this.#components.api.json<string>('GET', '/node_id');
+    if (known !== '' && nodeId !== known) throw new Resync();
   }
 
   async #fetchState(): Promise<void> {

@@ -2,7 +2,7 @@
  * A real Chromium for the tests of the dashboard, driven by playwright-core out of the dashboard's own packages. What
  * the tests use of it is described here, so that the node's build needs nothing of it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/shared/packageRoot.js';
@@ -119,6 +119,16 @@ export class Browser {
   close(): Promise<void> {
     return this.#chromium.close();
   }
+}
+
+/** Pictures for the documentation are taken when asked for: each differs a little from the one before. */
+const IMAGES =
+  process.env.SHOAL_DASHBOARD_IMAGES === undefined ? null : join(packageRoot(), 'docs', 'images');
+
+export async function picture(page: Page, name: string): Promise<void> {
+  if (IMAGES === null) return;
+  mkdirSync(IMAGES, { recursive: true });
+  await page.screenshot({ path: join(IMAGES, `dashboard-${name}.png`) });
 }
 
 interface Violation {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestApi, type TestApi } from '../../src/api/testing/testApi.js';
-import { Browser, seriousFindings, whyNoBrowser } from './browser.js';
+import { Browser, picture, seriousFindings, whyNoBrowser } from './browser.js';
 
 const BOUND_MS = 90_000;
 const skip = whyNoBrowser() ?? false;
@@ -202,6 +202,7 @@ describe('the page', { skip }, () => {
         'this node has no such route',
       );
       assert.deepEqual(await seriousFindings(page), []);
+      await picture(page, 'retrying-light');
       assert.deepEqual(complaints, []);
     } finally {
       await close();
