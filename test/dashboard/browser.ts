@@ -72,6 +72,8 @@ export interface WatchedPage {
   /** Errors of its scripts and breaches of its policy. */
   readonly complaints: string[];
   readonly requests: string[];
+  /** Another tab of the same browser window: it shares what the browser keeps. */
+  openBeside(url: string): Promise<Page>;
   close(): Promise<void>;
 }
 
@@ -113,7 +115,13 @@ export class Browser {
     });
     page.on('request', (request) => requests.push(request.url()));
     await page.goto(url);
-    return { page, complaints, requests, close: () => context.close() };
+    const openBeside = async (address: string) => {
+      const tab = await context.newPage();
+      tab.setDefaultTimeout(STEP_MS);
+      await tab.goto(address);
+      return tab;
+    };
+    return { page, complaints, requests, openBeside, close: () => context.close() };
   }
 
   close(): Promise<void> {
