@@ -1,4 +1,5 @@
-/** The death of the master of a healthy cluster: watched by the course of a simulation, which brings it about. */
+/** The loss of the master of a healthy cluster: watched by the course of a simulation, which brings it about. */
+import type { Process } from '../machine.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
 
@@ -9,21 +10,21 @@ const NO_WATCH = () => ({});
 
 export const masterReplaced: Invariant = {
   name: 'master-replaced',
-  meaning: 'When the master of a healthy cluster dies, all others follow one new master within 3 s.',
+  meaning: 'When the master of a healthy cluster dies or stands still, all others follow one new master within 3 s.',
   kind: 'liveness',
   watch: NO_WATCH,
 };
 
 export const masterStays: Invariant = {
   name: 'master-stays',
-  meaning: 'A node that comes, or comes back, never takes the rule from a healthy master.',
+  meaning: 'A node that comes, or comes back, or goes on, never takes the rule from a healthy master.',
   kind: 'safety',
   watch: NO_WATCH,
 };
 
 export const streamsUndisturbed: Invariant = {
   name: 'streams-undisturbed',
-  meaning: 'The death of the master ends no request that neither came through it nor ran on it.',
+  meaning: 'The loss of the master ends no request that neither came through it nor ran on it.',
   kind: 'safety',
   watch: (world) => ({
     handled({ name, api }, _input, outputs) {
@@ -40,15 +41,19 @@ export const streamsUndisturbed: Invariant = {
   }),
 };
 
-/** Kills the master and starts it again. Returns how long the others were without, or null when there are none. */
-export function killMaster(world: World, pass: (ms: number) => void): number | null {
+/**
+ * Kills the master and starts it again, or has it stand still for a while. Returns how long the others were without,
+ * or null when there are none.
+ */
+export function loseMaster(world: World, isPause: boolean, pass: (ms: number) => void): number | null {
   const { time, machines } = world;
   const master = machines.find(({ process }) => process?.core.role === 'master');
   if (master === undefined || machines.length < 2) return null;
   const since = time.now;
   world.lostNode = master.id;
   world.user.isActive = true;
-  master.crash();
+  if (isPause) master.pause(false);
+  else master.crash();
   while (!hasOneMaster(world)) {
     if (time.now - since >= FAILOVER_MS) {
       const roles = world.processes.map(({ name, core }) => `${name} ${core.role}`).join(', ');
@@ -58,8 +63,9 @@ export function killMaster(world: World, pass: (ms: number) => void): number | n
   }
   const failoverMs = time.now - since;
   world.user.isActive = false;
-  const next = world.processes.find(({ core }) => core.role === 'master');
-  master.start();
+  const next = othersOf(world).find(({ core }) => core.role === 'master');
+  if (isPause) master.resume();
+  else master.start();
   pass(BACK_MS);
   world.lostNode = null;
   if (next?.core.role !== 'master') {
@@ -68,7 +74,12 @@ export function killMaster(world: World, pass: (ms: number) => void): number | n
   return failoverMs;
 }
 
-function hasOneMaster({ processes }: World): boolean {
-  const masters = processes.filter(({ core }) => core.role === 'master');
-  return masters.length === 1 && processes.every(({ core }) => core.isUpToDate);
+function hasOneMaster(world: World): boolean {
+  const others = othersOf(world);
+  const masters = others.filter(({ core }) => core.role === 'master');
+  return masters.length === 1 && others.every(({ core }) => core.epoch?.nodeId === masters[0]?.machine.id && core.isUpToDate);
+}
+
+function othersOf({ processes, lostNode }: World): Process[] {
+  return processes.filter(({ machine }) => machine.id !== lostNode);
 }
