@@ -210,6 +210,33 @@ test('R59: two sides of a cut cable each serve on, and are one again with what b
   );
 });
 
+test('R72: who followed a history that was given up gets the state, also when the new one is as long', async (t) => {
+  const { network, nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [first, second] = nodes as [TestNode, TestNode];
+  const stays = master(first) === first.nodeId ? first : second;
+  const follows = stays === first ? second : first;
+  let made = 0;
+  const makeEvents = async ({ cluster }: TestNode) => {
+    made += 1;
+    const instance = instanceOn(follows, `short-lived ${made}`);
+    await cluster.command({ kind: 'CreateInstance', instance });
+    await cluster.command({ kind: 'DeleteInstance', instanceId: instance.instanceId });
+  };
+  let isReplaced = false;
+  follows.cluster.listen({ replaced: () => (isReplaced = true) });
+  network.cut(first.links, second.links);
+  await until(() => nodes.every((node) => master(node) === node.nodeId), 'each rules its side');
+  for (let i = 0; i < 8; i += 1) await makeEvents(follows);
+  const { index } = follows.cluster.state;
+  assert.deepEqual(follows.cluster.eventsSince(index), []);
+  network.heal(first.links, second.links);
+  await until(() => isReplaced, 'the side that follows has another history');
+  await agreed(nodes);
+  while (follows.cluster.state.index <= index) await makeEvents(follows);
+  assert.equal(follows.cluster.eventsSince(index), null);
+});
+
 test('R55: a message that is not as it should be is dropped and told of, and harms nothing', async (t) => {
   const { nodes } = await startCluster(2);
   t.after(() => Promise.all(nodes.map((node) => node.kill())));
