@@ -3,6 +3,7 @@
  * that breaks, or says nothing for too long, is made anew after a growing pause and resumes where it was. Measured
  * values (memory, load, progress, links) are no events: they are asked for on their own, while somebody looks.
  */
+import { TIMES } from '../../src/shared/limits.js';
 import { ApiError, isUnauthorized, type NodeApi, type PageFault, toPageFault } from './api.js';
 import { reduce } from './reduce.js';
 import {
@@ -43,11 +44,11 @@ export interface FollowerOptions {
   readonly measureMs: number;
 }
 
-export const FOLLOWER_OPTIONS: FollowerOptions = {
-  retryMs: 500,
-  longestRetryMs: 10_000,
-  silenceMs: 25_000,
-  measureMs: 2_000,
+const FOLLOWER_OPTIONS: FollowerOptions = {
+  retryMs: TIMES.dashboardRetryMs,
+  longestRetryMs: TIMES.dashboardLongestRetryMs,
+  silenceMs: TIMES.dashboardSilenceMs,
+  measureMs: TIMES.dashboardMeasureMs,
 };
 
 /** The state must be fetched whole; no fault. */
