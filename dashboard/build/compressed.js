@@ -13,7 +13,7 @@ export function compressed() {
     configResolved(config) {
       folder = join(config.root, config.build.outDir);
     },
-    closeBundle() {
+    writeBundle() {
       for (const name of readdirSync(folder, { recursive: true })) {
         const path = join(folder, name);
         if (!statSync(path).isFile() || !/\.(html|js|css|svg)$/.test(name)) continue;

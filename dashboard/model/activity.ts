@@ -26,9 +26,6 @@ export interface FeedLine {
   readonly detail: string | null;
 }
 
-/** Lines that are kept; older ones leave. */
-export const FEED_LINES = 500;
-
 /** @param before the state without the event: names of what it removes are still there */
 export function feedLine(before: PageState, event: WireEvent, index: number, heardAt: number): FeedLine {
   return { index, heardAt, detail: null, ...describe(before, event) };

@@ -64,6 +64,7 @@ function sample(): PageState {
       { from: 'a', to: 'b', rtt_us: 300 },
       { from: 'b', to: 'a', rtt_us: 200 },
       { from: 'a', to: 'gone', rtt_us: 1 },
+      { from: 'c', to: 'a', rtt_us: 1 },
     ],
     instances: {
       i: {

@@ -145,8 +145,7 @@ export function shardChip(state: PageState, instance: InstanceEntry, shard: Shar
 
 /** A dead node takes its runners with it, whatever they said last. */
 export function phaseOf(state: PageState, shard: ShardEntry): Phase {
-  const node = state.nodes[shard.node_id];
-  if ((node?.status ?? 'dead') === 'dead') return { text: 'its node is gone', tone: 'bad', progress: null };
+  if (isGone(state, shard.node_id)) return { text: 'its node is gone', tone: 'bad', progress: null };
   const runner = state.runners[shard.runner_id];
   if (runner === undefined) return { text: 'starting', tone: 'busy', progress: null };
   const text = PHASES[runner.status] ?? runner.status;
@@ -232,12 +231,17 @@ export interface Edge {
 export function edges(state: PageState): Edge[] {
   const found = new Map<string, Edge>();
   for (const link of state.links) {
-    if (state.nodes[link.from] === undefined || state.nodes[link.to] === undefined) continue;
+    if (isGone(state, link.from) || isGone(state, link.to)) continue;
     const [from, to] = link.from < link.to ? [link.from, link.to] : [link.to, link.from];
     const key = JSON.stringify([from, to]);
     found.set(key, { from, to, ...better(found.get(key), link) });
   }
   return [...found.values()];
+}
+
+/** A link to what is dead is none, whatever the other end measured last. */
+function isGone(state: PageState, nodeId: string): boolean {
+  return (state.nodes[nodeId]?.status ?? 'dead') === 'dead';
 }
 
 function better(known: Edge | undefined, link: LinkEntry): Pick<Edge, 'rttUs' | 'kind'> {
@@ -248,6 +252,9 @@ function better(known: Edge | undefined, link: LinkEntry): Pick<Edge, 'rttUs' | 
   };
 }
 
+const BY_NAME = new Intl.Collator('en', { numeric: true });
+
+/** `node-2` before `node-10`. */
 function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return BY_NAME.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 }

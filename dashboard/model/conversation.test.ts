@@ -1,6 +1,7 @@
 /** Conversations: what is sent, what a stream makes of an answer, what is kept. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/shared/limits.js';
 import { AnswerReader, chatBody } from './chatAnswer.js';
 import {
   ask,
@@ -10,7 +11,6 @@ import {
   changeMessage,
   editQuestion,
   isStreaming,
-  KEPT_CONVERSATIONS,
   keepNewest,
   newConversation,
   readConversations,
@@ -119,7 +119,7 @@ test('what the browser kept is read back; what is none is left out, what was com
 test('the newest conversations are kept, within bounds', () => {
   const many = Array.from({ length: 80 }, (_, at) => ({ ...talk('hello'), id: `c${at}`, changedAt: at }));
   const kept = keepNewest(many);
-  assert.equal(kept.length, KEPT_CONVERSATIONS);
+  assert.equal(kept.length, LIMITS.keptConversations);
   assert.equal(kept[0]?.id, 'c79');
   const huge = { ...talk('x'.repeat(3_000_000)), changedAt: 100 };
   assert.deepEqual(keepNewest([...many, huge]), [huge]);

@@ -1,4 +1,5 @@
 /** Conversations as plain data, and what can be done with them. Nothing is changed in place. */
+import { LIMITS } from '../../src/shared/limits.js';
 import type { PageFault } from './api.js';
 
 export interface Conversation {
@@ -63,9 +64,6 @@ export const NO_FACTS: AnswerFacts = {
 };
 
 const TITLE_CHARACTERS = 48;
-/** Conversations that the browser keeps, and their characters in all; the oldest leave first. */
-export const KEPT_CONVERSATIONS = 50;
-export const KEPT_CHARACTERS = 2_000_000;
 
 export function newConversation(id: string, modelId: string, now: number): Conversation {
   return { id, modelId, parameters: DEFAULT_PARAMETERS, messages: [], changedAt: now };
@@ -145,7 +143,11 @@ export function keepNewest(conversations: readonly Conversation[]): Conversation
   for (const conversation of [...conversations].sort((a, b) => b.changedAt - a.changedAt)) {
     characters += JSON.stringify(conversation).length;
     // One that is too long on its own stays as long as it is the newest: it is being used.
-    if (kept.length > 0 && (kept.length >= KEPT_CONVERSATIONS || characters > KEPT_CHARACTERS)) break;
+    if (
+      kept.length > 0 &&
+      (kept.length >= LIMITS.keptConversations || characters > LIMITS.keptConversationCharacters)
+    )
+      break;
     kept.push(conversation);
   }
   return kept;

@@ -3,6 +3,7 @@
  * that breaks, or says nothing for too long, is made anew after a growing pause and resumes where it was. Measured
  * values (memory, load, progress, links) are no events: they are asked for on their own, while somebody looks.
  */
+import { TIMES } from '../../src/shared/limits.js';
 import { ApiError, isUnauthorized, type NodeApi, type PageFault, toPageFault } from './api.js';
 import { reduce } from './reduce.js';
 import {
@@ -43,11 +44,11 @@ export interface FollowerOptions {
   readonly measureMs: number;
 }
 
-export const FOLLOWER_OPTIONS: FollowerOptions = {
-  retryMs: 500,
-  longestRetryMs: 10_000,
-  silenceMs: 25_000,
-  measureMs: 2_000,
+const FOLLOWER_OPTIONS: FollowerOptions = {
+  retryMs: TIMES.dashboardRetryMs,
+  longestRetryMs: TIMES.dashboardLongestRetryMs,
+  silenceMs: TIMES.dashboardSilenceMs,
+  measureMs: TIMES.dashboardMeasureMs,
 };
 
 /** The state must be fetched whole; no fault. */
@@ -106,6 +107,7 @@ export class Follower {
   async #follow(): Promise<void> {
     const { api, onEvent } = this.#components;
     if (this.#state === null) await this.#fetchState();
+    else await this.#checkNode(this.#state);
     const connection = new AbortController();
     const cut = () => connection.abort();
     this.#stop.signal.addEventListener('abort', cut, { once: true });
@@ -140,6 +142,12 @@ export class Follower {
       this.#stop.signal.removeEventListener('abort', cut);
       connection.abort();
     }
+  }
+
+  /** Behind the same address another node may have been started, with a history of its own. */
+  async #checkNode({ node_id: known }: PageState): Promise<void> {
+    const nodeId = await this.#components.api.json<string>('GET', '/node_id');
+    if (known !== '' && nodeId !== known) throw new Resync();
   }
 
   async #fetchState(): Promise<void> {

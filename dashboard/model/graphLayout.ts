@@ -13,26 +13,40 @@ export interface CardSize {
 }
 
 const MOST_ON_ELLIPSE = 10;
+const MOST_SIDE_BY_SIDE = 2;
+/** Room for the words on the line between two cards. */
+const WIDEST_GAP = 160;
 
 /** @param width what there is, in pixels; the height follows. All cards are inside and none covers another. */
 export function layoutCards(count: number, width: number, card: CardSize): Layout {
   const columns = Math.max(1, Math.floor((width - card.gap) / (card.width + card.gap)));
-  if (count <= columns || columns < 3) return rows(count, width, columns, card);
-  return count <= MOST_ON_ELLIPSE ? ellipse(count, width, card) : rows(count, width, columns, card);
+  if (count <= MOST_SIDE_BY_SIDE && count <= columns) {
+    const spare = (width - count * card.width) / (count + 1);
+    return rows(
+      count,
+      width,
+      count,
+      { ...card, gap: Math.max(card.gap, Math.min(WIDEST_GAP, spare)) },
+      card.gap,
+    );
+  }
+  return columns > MOST_SIDE_BY_SIDE && count <= MOST_ON_ELLIPSE
+    ? ellipse(count, width, card)
+    : rows(count, width, columns, card);
 }
 
-function rows(count: number, width: number, columns: number, card: CardSize): Layout {
-  const [stepX, stepY] = [card.width + card.gap, card.height + card.gap];
+function rows(count: number, width: number, columns: number, card: CardSize, gapY = card.gap): Layout {
+  const [stepX, stepY] = [card.width + card.gap, card.height + gapY];
   const places = Array.from({ length: count }, (_, index) => {
     const row = Math.floor(index / columns);
     const inRow = Math.min(columns, count - row * columns);
     const left = (width - inRow * stepX + card.gap) / 2;
     return {
       x: left + (index % columns) * stepX + card.width / 2,
-      y: card.gap + row * stepY + card.height / 2,
+      y: gapY + row * stepY + card.height / 2,
     };
   });
-  return { width, height: card.gap + Math.ceil(count / columns) * stepY, places };
+  return { width, height: gapY + Math.ceil(count / columns) * stepY, places };
 }
 
 /**

@@ -1,13 +1,11 @@
 /** Server-sent events out of text that arrives in any pieces. */
+import { LIMITS } from '../../src/shared/limits.js';
 
 /** The `data` of one event, and the `id` that stands with it. */
 export interface ServerEvent {
   readonly id: string | null;
   readonly data: string;
 }
-
-/** Text of one event that is kept while it is incomplete; a stream that sends more without an end is broken. */
-const EVENT_CHARACTERS = 64 * 1024 * 1024;
 
 export class SseReader {
   #rest = '';
@@ -19,7 +17,8 @@ export class SseReader {
   push(text: string): ServerEvent[] {
     const blocks = (this.#rest + text).replaceAll('\r\n', '\n').split('\n\n');
     this.#rest = blocks.pop() ?? '';
-    if (this.#rest.length > EVENT_CHARACTERS) throw new RangeError('an event of the stream does not end');
+    if (this.#rest.length > LIMITS.dashboardEventCharacters)
+      throw new RangeError('an event of the stream does not end');
     return blocks.flatMap((block) => readBlock(block) ?? []);
   }
 }

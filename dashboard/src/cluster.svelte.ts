@@ -1,19 +1,19 @@
 /** The page's one picture of the cluster, kept up to date by the follower; and calls to the node. */
-import { FEED_LINES, type FeedLine, feedLine } from '../model/activity.js';
+import { LIMITS, TIMES } from '../../src/shared/limits.js';
+import { type FeedLine, feedLine } from '../model/activity.js';
 import { NodeApi } from '../model/api.js';
 import { type Connection, Follower } from '../model/follow.js';
 import type { PageState, WireEvent } from '../model/wire.js';
 import { readSession, writeSession } from './storage.js';
 
 const KEY = 'shoal.apiKey';
-const ANSWER_MS = 30_000;
 const CLOCK_MS = 1_000;
 
 class Cluster {
   state = $state.raw<PageState | null>(null);
   connection = $state.raw<Connection>({ kind: 'connecting' });
   feed = $state.raw<readonly FeedLine[]>([]);
-  /** Paths and methods that this node has, such as `post /meta_instance`. */
+  /** Methods and paths that this node has, such as `delete /instance/{}`. */
   routes = $state.raw<ReadonlySet<string>>(new Set());
   /** The time, for what is said relative to it; goes on every second. */
   now = $state(Date.now());
@@ -21,7 +21,7 @@ class Cluster {
 
   readonly api = new NodeApi(
     { fetch: (...call) => fetch(...call), key: () => readSession(KEY) || null },
-    { url: '', answerMs: ANSWER_MS },
+    { url: '', answerMs: TIMES.dashboardAnswerMs },
   );
   readonly #follower: Follower;
   #queued: PageState | null = null;
@@ -39,7 +39,7 @@ class Cluster {
       onEvent: (event, index) => {
         const before = this.#queued ?? this.state;
         if (before !== null) this.#changes.push({ event, index, before });
-        if (this.#changes.length > FEED_LINES) this.#changes.shift();
+        if (this.#changes.length > LIMITS.dashboardFeedLines) this.#changes.shift();
       },
     });
   }
@@ -84,7 +84,7 @@ class Cluster {
     if (this.#changes.length === 0) return;
     const lines = this.#changes.map(({ before, event, index }) => feedLine(before, event, index, heardAt));
     this.#changes = [];
-    this.feed = [...this.feed, ...lines].slice(-FEED_LINES);
+    this.feed = [...this.feed, ...lines].slice(-LIMITS.dashboardFeedLines);
   }
 
   #connectionChanged(connection: Connection): void {
@@ -99,7 +99,7 @@ class Cluster {
     try {
       const { paths } = await this.api.json<{ paths: Record<string, object> }>('GET', '/openapi.json');
       const found = Object.entries(paths).flatMap(([path, methods]) =>
-        Object.keys(methods).map((method) => `${method} ${path}`),
+        Object.keys(methods).map((method) => `${method} ${path.replace(/\{\w+\}/g, '{}')}`),
       );
       this.routes = new Set(found);
     } catch (error) {

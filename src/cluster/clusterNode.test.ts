@@ -133,6 +133,40 @@ test('R57: a disk that refuses does not count as one that has the decision: the 
   node.disk.failNext(0);
 });
 
+test('R57: while a link is silent, requests go to another node that serves the model, if there is one', async (t) => {
+  const { network, nodes } = await startCluster(3);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [asking, silent, other] = nodes as [TestNode, TestNode, TestNode];
+  const placed = (name: string) =>
+    new Promise<NodeId>((resolve, reject) => {
+      const taskId = name as TaskId;
+      const task = { taskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
+      const listener = {
+        placed: (nodeId: NodeId) => {
+          asking.cluster.taskStreamEnded(taskId, 'complete');
+          resolve(nodeId);
+        },
+        ended: reject,
+      };
+      asking.cluster.openTask(task, listener);
+    });
+  // Of instances that are equally idle, the one with the smaller id is taken.
+  await asking.cluster.command({ kind: 'CreateInstance', instance: instanceOn(silent, 'a') });
+  assert.equal(await placed('before'), silent.nodeId);
+  network.cut(asking.links, silent.links);
+  let turn = 0;
+  await asking.cluster.command({ kind: 'CreateInstance', instance: instanceOn(other, 'b') });
+  let last: NodeId | null = null;
+  const end = performance.now() + BOUND_MS;
+  while (last !== other.nodeId) {
+    assert.ok(performance.now() < end, 'requests still go over the silent link');
+    last = await placed(`${turn++}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(asking.links.peers.has(silent.nodeId), 'the link has not noticed yet');
+  assert.equal(statusOf(asking.cluster.state, silent.nodeId), 'alive', 'the third vouches for it');
+});
+
 test('R11: what a node is asked before it stops, and after that, ends with a code', async (t) => {
   const { network, nodes } = await startCluster(2);
   t.after(() => Promise.all(nodes.map((node) => node.kill())));
@@ -174,6 +208,33 @@ test('R59: two sides of a cut cable each serve on, and are one again with what b
     () => nodes.every(({ cluster }) => cluster.state.instances.size === 2),
     'both instances in both',
   );
+});
+
+test('R72: who followed a history that was given up gets the state, also when the new one is as long', async (t) => {
+  const { network, nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const [first, second] = nodes as [TestNode, TestNode];
+  const stays = master(first) === first.nodeId ? first : second;
+  const follows = stays === first ? second : first;
+  let made = 0;
+  const makeEvents = async ({ cluster }: TestNode) => {
+    made += 1;
+    const instance = instanceOn(follows, `short-lived ${made}`);
+    await cluster.command({ kind: 'CreateInstance', instance });
+    await cluster.command({ kind: 'DeleteInstance', instanceId: instance.instanceId });
+  };
+  let isReplaced = false;
+  follows.cluster.listen({ replaced: () => (isReplaced = true) });
+  network.cut(first.links, second.links);
+  await until(() => nodes.every((node) => master(node) === node.nodeId), 'each rules its side');
+  for (let i = 0; i < 8; i += 1) await makeEvents(follows);
+  const { index } = follows.cluster.state;
+  assert.deepEqual(follows.cluster.eventsSince(index), []);
+  network.heal(first.links, second.links);
+  await until(() => isReplaced, 'the side that follows has another history');
+  await agreed(nodes);
+  while (follows.cluster.state.index <= index) await makeEvents(follows);
+  assert.equal(follows.cluster.eventsSince(index), null);
 });
 
 test('R55: a message that is not as it should be is dropped and told of, and harms nothing', async (t) => {

@@ -71,6 +71,10 @@ export class ClusterNode {
   readonly #commands = new Map<string, (answer: CommandAnswer | { readonly fault: Fault }) => void>();
   readonly #tasks = new Map<TaskId, TaskListener>();
   readonly #recent: AppliedEvent[] = [];
+  /** Index of the state that listeners were told of last. */
+  #toldIndex: number;
+  /** Up to here an index may be of a history that this node has given up. */
+  #doubtfulIndex = -1;
   readonly #outputs: NodeOutput[] = [];
   #isCarryingOut = false;
   #isStopped = false;
@@ -80,6 +84,7 @@ export class ClusterNode {
     this.#links = links;
     this.#store = store;
     this.#core = core;
+    this.#toldIndex = core.state.index;
   }
 
   /**
@@ -147,8 +152,12 @@ export class ClusterNode {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The events after this index, oldest first, or null when some of them are no longer kept. */
+  /**
+   * The events after this index, oldest first. Null when some of them are no longer kept, or when the index may be one
+   * of another history: who had that needs the whole state.
+   */
   eventsSince(index: number): AppliedEvent[] | null {
+    if (index <= this.#doubtfulIndex) return null;
     const first = this.#recent[0]?.index ?? this.state.index + 1;
     if (index + 1 < first || index > this.state.index) return null;
     return this.#recent.filter((applied) => applied.index > index);
@@ -271,6 +280,8 @@ export class ClusterNode {
         return;
       case 'StateReplaced':
         this.#recent.length = 0;
+        this.#doubtfulIndex = Math.max(this.#doubtfulIndex, this.#toldIndex);
+        this.#toldIndex = this.state.index;
         this.#tell((listener) => listener.replaced?.(this.state));
         return;
       case 'RoleChanged':
@@ -298,6 +309,7 @@ export class ClusterNode {
   }
 
   #applied(applied: AppliedEvent): void {
+    this.#toldIndex = applied.index;
     this.#recent.push(applied);
     if (this.#recent.length > LIMITS.recentEvents) this.#recent.shift();
     this.#tell((listener) => listener.applied?.(applied, this.state));

@@ -48,16 +48,15 @@ export function metaInstanceDeleted(
     [metaInstanceId],
     LIMITS.deletedMetaInstances,
   );
-  const metaInstance = state.metaInstances.get(metaInstanceId);
-  if (metaInstance === undefined) return { deletedMetaInstances };
+  const modelId = state.metaInstances.get(metaInstanceId)?.modelId;
   const metaInstances = without(state.metaInstances, metaInstanceId);
   const gone = [...state.instances.values()].filter((instance) => instance.metaInstanceId === metaInstanceId);
   const goneIds = new Set(gone.map(({ instanceId }) => instanceId));
-  const isNeeded = [...metaInstances.values()].some(({ modelId }) => modelId === metaInstance.modelId);
+  const isNeeded = [...metaInstances.values()].some((other) => other.modelId === modelId);
   return {
     metaInstances,
     deletedMetaInstances,
-    modelShapes: isNeeded ? state.modelShapes : without(state.modelShapes, metaInstance.modelId),
+    modelShapes: isNeeded || modelId === undefined ? state.modelShapes : without(state.modelShapes, modelId),
     instances: new Map([...state.instances].filter(([instanceId]) => !goneIds.has(instanceId))),
     runners: new Map([...state.runners].filter(([, { instanceId }]) => !goneIds.has(instanceId))),
     deletedInstances: withNewest(state.deletedInstances, [...goneIds], LIMITS.deletedInstances),

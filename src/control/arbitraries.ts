@@ -1,8 +1,8 @@
 /** Arbitrary histories for the laws of this room: few nodes, instances and tasks, so that events meet each other. */
 import fc from 'fast-check';
 import type { InstanceId, MetaInstanceId, NodeId, TaskId } from '../shared/ids.js';
-import type { ControlEvent } from './events.js';
 import { runnerIdOf } from './applyInstance.js';
+import type { ControlEvent } from './events.js';
 import type { RunnerStatus } from './runnerLife.js';
 import type { InstanceRecord, PlacementProblem } from './state.js';
 import {

@@ -134,6 +134,8 @@ test('R72: the state is shown in the words of the contract', () => {
         instance_id: 'a',
         node_id: NODE,
         rank: 0,
+        incarnation: 3,
+        sequence: 1,
         pid: 1,
         status: 'running',
         progress: 1,
@@ -148,8 +150,12 @@ test('R72: the state is shown in the words of the contract', () => {
       running: taskView('running', 'running'),
     },
   });
-  const { a } = instances as Record<string, { status: string; shards: { start_layer: number }[] }>;
+  const { a } = instances as Record<
+    string,
+    { status: string; attempt: number; shards: { start_layer: number }[] }
+  >;
   assert.equal(a?.status, 'ready');
+  assert.equal(a?.attempt, 1);
   assert.equal(a?.shards[0]?.start_layer, 0);
 });
 
@@ -160,7 +166,15 @@ test('R72: events are shown in the same words as the state', () => {
   });
   assert.deepEqual(viewEvent(runnerStatusChanged('a', 'ready')), {
     kind: 'RunnerStatusChanged',
-    runner: { runner_id: 'a-0', status: 'ready', pid: 1, restarts: 0, restart_at: null },
+    runner: {
+      runner_id: 'a-0',
+      incarnation: 1,
+      sequence: 1,
+      status: 'ready',
+      pid: 1,
+      restarts: 0,
+      restart_at: null,
+    },
   });
   assert.deepEqual(viewEvent(instanceDeleted('a')), { kind: 'InstanceDeleted', instance_id: 'a' });
 });

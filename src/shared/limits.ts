@@ -155,6 +155,13 @@ export const LIMITS = {
   /** Nodes that are remembered from earlier runs, and addresses of each. */
   rememberedNodes: 256,
   rememberedAddressesPerNode: 4,
+  /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
+  keptConversations: 50,
+  keptConversationCharacters: 2_000_000,
+  /** Lines of what happens that an open dashboard keeps. */
+  dashboardFeedLines: 500,
+  /** One event of a stream that the dashboard reads; a longer one breaks the connection. */
+  dashboardEventCharacters: 64 * 1024 * 1024,
   /** One tensor between two ranks, and what may be on the way before the reader has taken it. */
   collectiveTensorBytes: 64 * 1024 * 1024,
   collectiveWindowBytes: 96 * 1024 * 1024,
@@ -211,6 +218,15 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** An open dashboard that lost its node tries again after this, then after twice as long, up to the longest pause. */
+  dashboardRetryMs: 500,
+  dashboardLongestRetryMs: 10_000,
+  /** Silence on `/events` after which the dashboard makes its connection anew. */
+  dashboardSilenceMs: 25_000,
+  /** A dashboard that is seen asks for the measured values this often. */
+  dashboardMeasureMs: 2_000,
+  /** The dashboard waits this long for an answer that is no stream. */
+  dashboardAnswerMs: 30_000,
   /** Nodes tell each other this often that they are there. */
   pulseMs: 250,
   /** Between two pulses at least, however much there is to say. */

@@ -82,16 +82,27 @@ export class Worker {
 
   /** Causes a fault in one runner, or in all. Returns in how many. */
   fail(failpoint: Failpoint, runnerId: RunnerId | null): number {
+    if (START_FAILPOINTS.has(failpoint.name)) return this.#failNextStart(failpoint, runnerId);
     const targets = [...this.#supervisors].filter(([id]) => runnerId === null || id === runnerId);
-    for (const [id, supervisor] of targets) {
-      supervisor.fail(failpoint);
-      // The next process of this instance may be another runner.
-      const instanceId = this.#instanceOf.get(id);
-      if (START_FAILPOINTS.has(failpoint.name) && instanceId !== undefined) {
-        this.#startFailpoints.set(instanceId, failpoint);
+    for (const [, supervisor] of targets) supervisor.fail(failpoint);
+    return targets.length;
+  }
+
+  /** Also of a runner that has failed and waits for the next attempt, which will be another runner. */
+  #failNextStart(failpoint: Failpoint, runnerId: RunnerId | null): number {
+    const { nodeId } = this.#options;
+    let count = 0;
+    for (const { instanceId, metaInstanceId, shards } of this.#components.cluster.state.instances.values()) {
+      for (const shard of shards) {
+        if (shard.nodeId !== nodeId || (runnerId !== null && shard.runnerId !== runnerId)) continue;
+        const supervisor = this.#supervisors.get(shard.runnerId);
+        // One failure each: a supervisor that restarts its runner by itself is told, else the one to come.
+        if (metaInstanceId === null && supervisor !== undefined) supervisor.fail(failpoint);
+        else this.#startFailpoints.set(instanceId, failpoint);
+        count += 1;
       }
     }
-    return targets.length;
+    return count;
   }
 
   telemetry(): Map<RunnerId, RunnerTelemetry> {

@@ -2,7 +2,7 @@
  * A real Chromium for the tests of the dashboard, driven by playwright-core out of the dashboard's own packages. What
  * the tests use of it is described here, so that the node's build needs nothing of it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/shared/packageRoot.js';
@@ -72,6 +72,8 @@ export interface WatchedPage {
   /** Errors of its scripts and breaches of its policy. */
   readonly complaints: string[];
   readonly requests: string[];
+  /** Another tab of the same browser window: it shares what the browser keeps. */
+  openBeside(url: string): Promise<Page>;
   close(): Promise<void>;
 }
 
@@ -113,12 +115,28 @@ export class Browser {
     });
     page.on('request', (request) => requests.push(request.url()));
     await page.goto(url);
-    return { page, complaints, requests, close: () => context.close() };
+    const openBeside = async (address: string) => {
+      const tab = await context.newPage();
+      tab.setDefaultTimeout(STEP_MS);
+      await tab.goto(address);
+      return tab;
+    };
+    return { page, complaints, requests, openBeside, close: () => context.close() };
   }
 
   close(): Promise<void> {
     return this.#chromium.close();
   }
+}
+
+/** Pictures for the documentation are taken when asked for: each differs a little from the one before. */
+const IMAGES =
+  process.env.SHOAL_DASHBOARD_IMAGES === undefined ? null : join(packageRoot(), 'docs', 'images');
+
+export async function picture(page: Page, name: string): Promise<void> {
+  if (IMAGES === null) return;
+  mkdirSync(IMAGES, { recursive: true });
+  await page.screenshot({ path: join(IMAGES, `dashboard-${name}.png`) });
 }
 
 interface Violation {

@@ -150,6 +150,23 @@ test(
   },
 );
 
+test('another node behind the same address is not taken for the one before', bound, async () => {
+  let api = await startTestApi();
+  api.state = { ...TEST_STATE, node_id: 'the one before', master_node_id: 'before' };
+  const watcher = new Watcher(() => api.url);
+  try {
+    await eventually(() => watcher.kind === 'live');
+    await api.close();
+    api = await startTestApi();
+    api.state = { ...TEST_STATE, node_id: 'n1', nodes: {} };
+    await eventually(() => watcher.last.node_id === 'n1');
+    assert.deepEqual(watcher.last.nodes, {});
+  } finally {
+    await watcher.stop();
+    await api.close();
+  }
+});
+
 test('a node that freezes is noticed by its silence', bound, () =>
   watched(
     async (_api, watcher) => {

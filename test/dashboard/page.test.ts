@@ -1,25 +1,12 @@
 /** The dashboard as people meet it: a real browser, a real node, and its processes killed. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { packageRoot } from '../../src/shared/packageRoot.js';
 import { HERE, NodeProcess } from '../support/nodeProcess.js';
-import { Browser, type Page, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
+import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
 
 const BOUND_MS = 90_000;
 const MODEL = 'shoal-guide';
 const skip = whyNoBrowser() ?? false;
-/** Pictures for the documentation are taken when asked for: each differs a little from the one before. */
-const IMAGES =
-  process.env.SHOAL_DASHBOARD_IMAGES === undefined ? null : join(packageRoot(), 'docs', 'images');
-
-async function picture(page: Page, name: string): Promise<void> {
-  if (IMAGES === null) return;
-  mkdirSync(IMAGES, { recursive: true });
-  await page.screenshot({ path: join(IMAGES, `dashboard-${name}.png`) });
-}
-
 async function say(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message', { exact: true }).fill(text);
   await page.getByRole('button', { name: 'Send', exact: true }).click();
@@ -202,8 +189,9 @@ describe('the dashboard in a browser', { skip }, () => {
               );
               assert.ok(overflow <= 0, `${view} is ${overflow} pixels too wide at ${viewport.width}`);
               const shape = viewport.width < 500 ? 'phone' : 'wide';
-              if (shape === 'phone' || colorScheme === 'dark')
-                await picture(page, `${view.toLowerCase()}-${shape}-${colorScheme}`);
+              const isShown = view === 'Cluster' || view === 'Chat' || shape === 'wide';
+              if (isShown && colorScheme === 'dark')
+                await picture(page, `${view.toLowerCase()}-${shape}-dark`);
             }
           }
           await page.getByRole('navigation').getByRole('link', { name: 'Cluster' }).click();

@@ -76,6 +76,11 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    what: 'a cancel has no effect',
+    invariant: 'one-end-a-request',
+    harm: { input: (input) => (input.kind === 'TaskCancelled' ? null : input) },
+  },
+  {
     what: 'a request goes to an instance whose runners have failed',
     invariant: 'healthy-routing',
     harm: {
@@ -222,6 +227,19 @@ const CASES: readonly Case[] = [
     harm: {
       input: (input, core) =>
         core.role === 'electing' && input.kind === 'Tick' && core.position.index > 0 ? null : input,
+    },
+  },
+  {
+    what: 'the death of any node ends all requests',
+    invariant: 'streams-undisturbed',
+    harm: {
+      outputs: (outputs, core) => {
+        if (!outputs.some((output) => output.kind === 'PeerJudged' && output.status === 'dead'))
+          return outputs;
+        const tasks = [...core.state.tasks.values()].flatMap((running) => [...running.keys()]);
+        const fault = { code: 'node_lost', message: 'some node is gone' } as const;
+        return outputs.concat(tasks.map((taskId) => ({ kind: 'TaskEnded', taskId, fault })));
+      },
     },
   },
   {

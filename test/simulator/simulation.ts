@@ -6,7 +6,7 @@ import type { NodeCoreOptions } from '../../src/control/cluster/nodeCore.js';
 import { Faults } from './faults.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
 import { type Invariant, Violation } from './invariants/contract.js';
-import { killMaster } from './invariants/failover.js';
+import { loseMaster } from './invariants/failover.js';
 import { SETTLED_CHECKS } from './invariants/settled.js';
 import type { Core } from './machine.js';
 import { drawPlan, type SimulationOptions } from './plan.js';
@@ -92,7 +92,7 @@ class Course {
       this.#calm(isLast);
       if (isLast) break;
     }
-    const failoverMs = killMaster(this.#world, (ms) => this.#pass(ms));
+    const failoverMs = loseMaster(this.#world, random.chance(0.5), (ms) => this.#pass(ms));
     if (failoverMs !== null) this.failoversMs.push(failoverMs);
     this.#agree();
     this.#pass(LAST_MS);

@@ -33,6 +33,8 @@ export class World {
   diskDelayMs = 5;
   /** No fault is left, and the nodes agree. */
   isHealthy = false;
+  /** The one node that has died in an otherwise healthy cluster, while the others get over it. */
+  lostNode: NodeId | null = null;
   readonly #byId: ReadonlyMap<NodeId, Machine>;
   readonly #seed: number;
   readonly #onNote: ((line: string) => void) | undefined;

@@ -4,7 +4,7 @@ import type { LinkFacts } from '../placement/types.js';
 import type { ClusterState, NodeFact } from '../state.js';
 import type { ControlLog } from './controlLog.js';
 import { Membership } from './membership.js';
-import type { PeerMessage, Role } from './messages.js';
+import type { Claim, PeerMessage, Role } from './messages.js';
 import type { NodeOutput } from './ports.js';
 import type { Epoch } from './position.js';
 import type { Reign } from './reign.js';
@@ -50,6 +50,13 @@ export class NodeContext {
   /** The rule as it may be used now: not while a master that stood still listens whether it still has it. */
   actingReign(now: number): Reign | null {
     return now < this.resumeAt ? null : this.reign;
+  }
+
+  /** What this node, when it rules, holds against another master. After it stood still it does not know who follows. */
+  claim(now: number): Claim | null {
+    if (this.reign === null) return null;
+    const { claim } = this.reign;
+    return now < this.resumeAt ? { ...claim, members: 0 } : claim;
   }
 
   /** Straight, or through a peer that hears the receiver when this node does not. */

@@ -67,8 +67,9 @@ export class Presence {
 
   /** The reigns that this node knows of at first hand. */
   #claims(now: number): Claim[] {
-    const { membership, reign } = this.#context;
-    const claims = reign === null ? [] : [reign.claim];
+    const { membership } = this.#context;
+    const own = this.#context.claim(now);
+    const claims = own === null ? [] : [own];
     for (const [nodeId, pulse] of membership.heardPulses(now)) {
       const claim = pulse.claims.find(({ epoch }) => epoch.nodeId === nodeId);
       if (claim !== undefined) claims.push(claim);

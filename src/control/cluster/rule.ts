@@ -174,8 +174,9 @@ export class Rule {
   #considerReign({ monotonicMs: now, wallMs: at }: Instant): void {
     const reign = this.#context.reign as Reign;
     this.#countFollowers(reign, now);
+    const own = this.#context.claim(now);
     const rival = this.#greatestOther(now);
-    if (rival !== null && compareClaims(rival, reign.claim) > 0) {
+    if (own !== null && rival !== null && compareClaims(rival, own) > 0) {
       this.#follow(rival.epoch, 'it met a greater cluster', now);
       return;
     }

@@ -1,7 +1,8 @@
 /** What is wanted through this node: commands to the master, whoever that is by then, and the requests of clients. */
 import type { Fault } from '../../shared/errors.js';
-import type { NodeId, TaskId } from '../../shared/ids.js';
+import type { ModelId, NodeId, TaskId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
+import { chooseInstance } from '../routing.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import { NO_FACTS } from './facts.js';
 import type { NodeContext } from './nodeContext.js';
@@ -29,18 +30,27 @@ export class Wants {
   }
 
   task({ taskId, commandId, modelId, deadlineMs }: Input<'TaskArrived'>, now: number): void {
-    const { state, self, membership, node } = this.#context;
+    const { self, node } = this.#context;
     const deadlineAt = now + deadlineMs;
     this.#tasks.add({ taskId, commandId, modelId, deadlineAt, deadlineMs, nodeId: null, record: null });
-    const unreachable = [...state.nodes.keys()].filter(
-      (nodeId) => nodeId !== self && !membership.isLinked(nodeId),
-    );
+    const unreachable = this.#unreachable(modelId, now);
     const api = { apiNodeId: self, apiIncarnation: node.incarnation };
     this.#pending.add({
       key: taskId,
       deadlineAt: Math.min(deadlineAt, now + TIMES.assignDeadlineMs),
       command: { kind: 'AssignTask', taskId, commandId, modelId, ...api, unreachable },
     });
+  }
+
+  /** Nodes that a stream cannot come from. One that is silent on its link counts, if there is another to ask. */
+  #unreachable(modelId: ModelId, now: number): NodeId[] {
+    const { state, self, membership } = this.#context;
+    const others = [...state.nodes.keys()].filter((nodeId) => nodeId !== self);
+    const unlinked = others.filter((nodeId) => !membership.isLinked(nodeId));
+    const unheard = others.filter((nodeId) => !membership.isHeard(nodeId, now));
+    if (unheard.length === unlinked.length) return unlinked;
+    const choice = chooseInstance(state, { modelId, unreachable: new Set(unheard) }, now);
+    return 'instance' in choice ? unheard : unlinked;
   }
 
   /** What the master, which is this node or another one, is to be sent now. */

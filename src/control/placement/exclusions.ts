@@ -58,7 +58,8 @@ function exclusionOf(node: NodeResources, { nodeIds }: PlacementWish): [VerdictC
   if (node.status === 'suspect') return ['suspect', 'has not been heard from for a moment and may be dead'];
   if (node.status === 'draining') return ['draining', 'is stopping'];
   if (node.backends.length === 0) return ['no_engine', 'has no engine that works'];
-  if (node.needsModelFiles === true && !node.hasModelFiles) return ['no_files', "does not have the model's files"];
+  if (node.needsModelFiles === true && !node.hasModelFiles)
+    return ['no_files', "does not have the model's files"];
   if (!(node.memoryOfferedBytes > 0)) return ['no_memory', 'offers no memory to models'];
   if (freeBytesOf(node) === 0) {
     return [

@@ -49,11 +49,7 @@ export function placementRequest(
   return { model, nodes, links, wish: { ...wish, preferSpeed: false } };
 }
 
-function resourcesOf(
-  node: NodeRecord,
-  memoryTakenBytes: number,
-  { modelId }: Wish,
-): NodeResources {
+function resourcesOf(node: NodeRecord, memoryTakenBytes: number, { modelId }: Wish): NodeResources {
   return {
     nodeId: node.nodeId,
     name: node.name,

@@ -2,7 +2,7 @@
 import type { Invariant } from './contract.js';
 import { endsInTime, oneEndARequest } from './endings.js';
 import { oneActorAnEpoch } from './epochs.js';
-import { masterReplaced, masterStays } from './failover.js';
+import { masterReplaced, masterStays, streamsUndisturbed } from './failover.js';
 import { quietWhenHealthy, servedWhenHealthy } from './health.js';
 import { equalLogs, equalStates } from './logs.js';
 import { balancedRouting, healthyRouting } from './routing.js';
@@ -21,6 +21,7 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   noDeletionUndone,
   quietWhenHealthy,
   masterStays,
+  streamsUndisturbed,
   boundedTalk,
   masterReplaced,
   endsInTime,

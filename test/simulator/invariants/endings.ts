@@ -42,6 +42,9 @@ export const oneEndARequest: Invariant = {
             throw new Violation(REQUESTS, `request ${taskId} is placed on ${name} after its end`);
           placed.add(taskId);
         }
+        if (input.kind === 'TaskCancelled' && !ended.has(input.taskId)) {
+          throw new Violation(REQUESTS, `request ${input.taskId} goes on after its cancel on ${name}`);
+        }
       },
       commandEnded({ name }, key) {
         if (answered.has(key)) throw new Violation(REQUESTS, `command ${key} is answered twice on ${name}`);
