@@ -48,8 +48,7 @@ function failuresInARow(
 
 function failureOf(state: ClusterState, { nodeId, error }: RunnerRecord, at: number): InstanceFailure {
   const name = state.nodes.get(nodeId)?.name ?? nodeId;
-  const phase = error === null ? '' : ` while it was ${error.phase}`;
-  return { at, nodeId, message: `${name}: ${error?.message ?? 'the runner failed'}${phase}` };
+  return { at, nodeId, message: `${name}: ${error?.message ?? 'the runner failed'}` };
 }
 
 function goOn(state: ClusterState, instance: InstanceRecord, now: number): ControlEvent[] {
