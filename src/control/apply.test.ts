@@ -223,6 +223,12 @@ function assertWhole(state: ClusterState): void {
   }
   for (const instanceId of state.deletedInstances) assert.ok(!state.instances.has(instanceId));
   assert.equal(new Set(state.deletedInstances).size, state.deletedInstances.length);
+  for (const metaInstanceId of state.deletedMetaInstances) {
+    assert.ok(!state.metaInstances.has(metaInstanceId));
+    for (const instance of state.instances.values()) assert.notEqual(instance.metaInstanceId, metaInstanceId);
+  }
+  const models = [...state.metaInstances.values()].map(({ modelId }) => modelId);
+  assert.deepEqual(new Set(state.modelShapes.keys()), new Set(models));
   for (const [instanceId, tasks] of state.tasks) {
     assert.ok(state.instances.has(instanceId));
     assert.ok(tasks.size > 0);

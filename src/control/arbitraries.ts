@@ -59,13 +59,17 @@ const anyRunner = fc
     incarnation,
   }));
 
-const anyProblem: fc.Arbitrary<PlacementProblem> = fc.record({
-  at: anyTime,
-  message: fc.constant('It does not fit.'),
-  count: anyAttempt,
-  nodes: fc.constant([]),
-  circumstances: fc.constantFrom('x', 'y'),
-});
+const PLAIN = { noNullPrototype: true } as const;
+const anyProblem: fc.Arbitrary<PlacementProblem> = fc.record(
+  {
+    at: anyTime,
+    message: fc.constant('It does not fit.'),
+    count: anyAttempt,
+    nodes: fc.constant([]),
+    circumstances: fc.constantFrom('x', 'y'),
+  },
+  PLAIN,
+);
 
 /** What becomes of what users want to run, as the master may say it, in any order. */
 export const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
@@ -89,7 +93,10 @@ export const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     kind: fc.constant('InstanceFailed' as const),
     instanceId: anyOwned,
     attempt: anyAttempt,
-    failure: fc.record({ at: anyTime, nodeId: fc.option(anyNodeId), message: fc.constant('It died.') }),
+    failure: fc.record(
+      { at: anyTime, nodeId: fc.option(anyNodeId), message: fc.constant('It died.') },
+      PLAIN,
+    ),
     nextAttemptAt: fc.option(anyTime),
   }),
   fc.record({

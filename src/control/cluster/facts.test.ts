@@ -103,10 +103,20 @@ test('R59: at a joining, the master has what the node owns and what it knows to 
       for (const instanceId of joiner.deletedInstances)
         assert.ok(after.deletedInstances.includes(instanceId));
       for (const instanceId of master.deletedInstances) assert.ok(!after.instances.has(instanceId));
-      for (const { instanceId, shards } of joiner.instances.values()) {
+      for (const { instanceId, metaInstanceId, shards } of joiner.instances.values()) {
         if (!shards.some(({ nodeId }) => nodeId === NODE)) continue;
+        if (metaInstanceId !== null && after.deletedMetaInstances.includes(metaInstanceId)) continue;
         assert.ok(after.instances.has(instanceId) || master.deletedInstances.includes(instanceId));
       }
+      const takenBack = new Set([...joiner.deletedMetaInstances, ...master.deletedMetaInstances]);
+      const wanted = new Set([...joiner.metaInstances.keys(), ...master.metaInstances.keys()]);
+      assert.deepEqual(
+        [...after.metaInstances.keys()].sort(),
+        [...wanted].filter((id) => !takenBack.has(id)).sort(),
+      );
+      assert.deepEqual(new Set(after.deletedMetaInstances), takenBack);
+      for (const { metaInstanceId } of after.instances.values())
+        assert.ok(metaInstanceId === null || !takenBack.has(metaInstanceId));
       for (const task of own.openTasks.values()) {
         if (task === null || !after.instances.has(task.instanceId)) continue;
         const isEnded = after.finishedTasks.some(({ taskId }) => taskId === task.taskId);

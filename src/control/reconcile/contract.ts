@@ -11,7 +11,7 @@ export interface ReconcileInput {
   readonly state: ClusterState;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** Newest measured links; what is not there counts as linked but not measured. */
+  /** Newest measured links; nodes without one are not linked. */
   readonly links: readonly LinkFacts[];
   /** The reign in which this is decided: part of the ids that are given out, so that no two are the same. */
   readonly reign: Epoch;

@@ -104,10 +104,10 @@ function make(input: ReconcileInput, metaInstance: MetaInstanceRecord): ControlE
   return refused(input, metaInstance, result);
 }
 
-function isWorthATry({ state, now }: ReconcileInput, metaInstance: MetaInstanceRecord): boolean {
+function isWorthATry(input: ReconcileInput, metaInstance: MetaInstanceRecord): boolean {
   const { placementProblem, nextAttempt } = metaInstance;
   if (placementProblem === null) return true;
-  return isDue(nextAttempt, now) || placementProblem.circumstances !== circumstances(state);
+  return isDue(nextAttempt, input.now) || placementProblem.circumstances !== circumstances(input);
 }
 
 function tryToPlace(
@@ -127,17 +127,18 @@ function tryToPlace(
 }
 
 function refused(
-  { state, now }: ReconcileInput,
+  input: ReconcileInput,
   { metaInstanceId, placementProblem }: MetaInstanceRecord,
   { message, nodes }: PlacementRefusal,
 ): ControlEvent[] {
+  const { now } = input;
   const count = (placementProblem?.count ?? 0) + 1;
   const problem = {
     at: now,
     message,
     count,
     nodes: nodes.map(({ nodeId, name, reason }) => ({ nodeId, name, reason })),
-    circumstances: circumstances(state),
+    circumstances: circumstances(input),
   };
   const nextAttemptAt = now + attemptDelayMs(count, metaInstanceId);
   return [{ kind: 'PlacementRefused', metaInstanceId, problem, nextAttemptAt }];

@@ -12,7 +12,7 @@ import type {
   PlacementRefusal,
   PlacementRequest,
 } from '../placement/types.js';
-import type { ClusterState, InstanceRecord, MetaInstanceWish, NodeRecord } from '../state.js';
+import type { InstanceRecord, MetaInstanceWish, NodeRecord } from '../state.js';
 import { hash } from './backoff.js';
 import type { ReconcileInput } from './contract.js';
 
@@ -66,13 +66,14 @@ function resourcesOf(node: NodeRecord, memoryTakenBytes: number, { modelId }: Wi
 }
 
 /** What a refusal rests on, in short: as long as it is the same, so is the answer. */
-export function circumstances(state: ClusterState): string {
+export function circumstances({ state, links }: Pick<ReconcileInput, 'state' | 'links'>): string {
   const taken = takenMemory(state.instances.values());
   const nodes = [...state.nodes.values()].map(
     ({ nodeId, status, isDraining, memoryBytes, models }) =>
       `${nodeId} ${status} ${isDraining} ${memoryBytes - (taken.get(nodeId) ?? 0)} ${models.join(' ')}`,
   );
-  return hash(nodes.sort().join('\n')).toString(16);
+  const ways = links.map(({ from, to, isConnected, rdma }) => `${from} ${to} ${isConnected} ${rdma}`);
+  return hash([...nodes.sort(), ...ways.sort()].join('\n')).toString(16);
 }
 
 /** The instance of a placement. Its id tells the reign and the count, so that nobody else gives out the same. */

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import { Scene } from './reconcile/testing.js';
+import { planWorker } from './workerPlan.js';
+
+/** What the worker of a node does, when it has these runners, and others of these instances are on their way out. */
+function plan(scene: Scene, nodeId: string, supervised: readonly string[], leaving: readonly string[] = []) {
+  const has = {
+    supervised: new Set(supervised as RunnerId[]),
+    leaving: new Set(leaving as InstanceId[]),
+  };
+  return planWorker(scene.state, nodeId as NodeId, has).map((action) =>
+    action.kind === 'StartRunner' ? `start ${action.shard.runnerId}` : `stop ${action.runnerId}`,
+  );
+}
+
+function onTwoNodes(): { scene: Scene; ranks: [string, string][]; instanceId: InstanceId } {
+  const scene = new Scene('a', 'b');
+  scene.wish('m', { minNodes: 2 });
+  scene.look();
+  const { shards, instanceId } = scene.instance('m');
+  return { scene, instanceId, ranks: shards.map(({ nodeId, runnerId }) => [nodeId, runnerId]) };
+}
+
+test('R22: each worker starts its own shard, and is then content', () => {
+  const { scene, ranks } = onTwoNodes();
+  for (const [node, runner] of ranks) {
+    assert.deepEqual(plan(scene, node, []), [`start ${runner}`]);
+    assert.deepEqual(plan(scene, node, [runner]), []);
+  }
+});
+
+test('R32: when one runner has failed, its siblings end, or do not start, until the master says so', () => {
+  const { scene, ranks } = onTwoNodes();
+  scene.report(scene.instance('m'), 'failed', 0);
+  const [, [node, runner] = ['', '']] = ranks;
+  const expectRest = () => {
+    assert.deepEqual(plan(scene, node, []), []);
+    assert.deepEqual(plan(scene, node, [runner]), [`stop ${runner}`]);
+  };
+  expectRest();
+  scene.report(scene.instance('m'), 'stopped', 1);
+  expectRest();
+  scene.look();
+  expectRest();
+  scene.now = scene.of('m').nextAttempt!.at;
+  scene.look();
+  for (const { nodeId, runnerId } of scene.instance('m').shards)
+    assert.deepEqual(plan(scene, nodeId, []), [`start ${runnerId}`]);
+});
+
+test('R7: the runners of the next attempt start when those of the one before have ended', () => {
+  const { scene, ranks, instanceId } = onTwoNodes();
+  const [[node, old] = ['', '']] = ranks;
+  scene.report(scene.instance('m'), 'failed');
+  scene.look();
+  scene.now = scene.of('m').nextAttempt!.at;
+  scene.look();
+  const [shard] = scene.instance('m').shards;
+  assert.deepEqual(plan(scene, node, [old], [instanceId]), [`stop ${old}`]);
+  assert.deepEqual(plan(scene, node, [], [instanceId]), []);
+  assert.deepEqual(plan(scene, node, [], ['another']), [`start ${shard?.runnerId}`]);
+});
+
+test('R30: what was taken back is stopped in whatever status, also while it leaves already', () => {
+  for (const status of [
+    'spawned',
+    'connecting',
+    'loading',
+    'warming_up',
+    'ready',
+    'stopping',
+    'failed',
+  ] as const) {
+    const { scene, ranks, instanceId } = onTwoNodes();
+    scene.report(scene.instance('m'), status);
+    scene.apply({ kind: 'MetaInstanceDeleted', metaInstanceId: 'm' as MetaInstanceId });
+    for (const [node, runner] of ranks) {
+      assert.deepEqual(plan(scene, node, [runner]), [`stop ${runner}`]);
+      assert.deepEqual(plan(scene, node, [], [instanceId]), []);
+    }
+  }
+});
