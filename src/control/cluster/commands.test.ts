@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { CommandId, InstanceId, NodeId, TaskId } from '../../shared/ids.js';
+import type { CommandId, InstanceId, MetaInstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
 import { apply } from '../apply.js';
 import { anyHistory, anyNodeId } from '../arbitraries.js';
 import type { ControlEvent } from '../events.js';
 import { runningTasks } from '../instances.js';
-import { type ClusterState, EMPTY_STATE } from '../state.js';
+import { type ClusterState, EMPTY_STATE, type InstanceRecord, type MetaInstanceWish } from '../state.js';
 import {
   instanceCreated,
   instanceDeleted,
   instanceRecord,
   MODEL,
+  metaInstanceCreated,
+  metaInstanceDeleted,
+  metaInstanceWish,
+  modelShape,
   NODE,
+  nodeFact,
   nodeJoined,
   OTHER_NODE,
   stateAfter,
@@ -31,6 +36,19 @@ const assign = (id: string, apiNodeId: NodeId = NODE, unreachable: readonly Node
 });
 const create = (id: string): ClusterCommand => ({ kind: 'CreateInstance', instance: instanceRecord(id) });
 const remove = (id: string): ClusterCommand => ({ kind: 'DeleteInstance', instanceId: id as InstanceId });
+const wishFor = (id: string, more: Partial<MetaInstanceWish> = {}, layerBytes?: number): ClusterCommand => ({
+  kind: 'CreateMetaInstance',
+  metaInstance: metaInstanceWish(id, more),
+  shape: modelShape(more.modelId, layerBytes),
+});
+const takeBack = (id: string): ClusterCommand => ({
+  kind: 'DeleteMetaInstance',
+  metaInstanceId: id as MetaInstanceId,
+});
+const retry = (id: string): ClusterCommand => ({
+  kind: 'RetryMetaInstance',
+  metaInstanceId: id as MetaInstanceId,
+});
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
@@ -51,6 +69,8 @@ const anyCommand: fc.Arbitrary<ClusterCommand> = fc.oneof(
   fc.constantFrom('a', 'b', 'c', 'new').map(create),
   fc.constantFrom('a', 'b', 'c', 'new').map(remove),
   anyNodeId.map(forget),
+  fc.constantFrom('m', 'w', 'new').map((id) => wishFor(id)),
+  fc.constantFrom('m', 'w', 'new').map(takeBack),
 );
 
 test('R1: a command that comes twice has one effect and one answer', () => {
@@ -79,6 +99,10 @@ test('a command never harms the state, and what it wants is then so', () => {
           return assert.ok(!after.instances.has(command.instanceId));
         case 'ForgetNode':
           return assert.ok(!after.nodes.has(command.nodeId));
+        case 'CreateMetaInstance':
+          return assert.ok(after.metaInstances.has(command.metaInstance.metaInstanceId));
+        case 'DeleteMetaInstance':
+          return assert.ok(!after.metaInstances.has(command.metaInstanceId));
         case 'AssignTask': {
           assert.ok(decision.answer.kind === 'Assignment');
           const { instanceId, nodeId, runnerId } = decision.answer;
@@ -145,6 +169,77 @@ test('only a dead node is forgotten', () => {
 });
 
 test('what people ask for waits until it is safe; a request of a client does not', () => {
-  assert.ok([create('a'), remove('a'), forget(NODE)].every(isDurable));
+  assert.ok(
+    [create('a'), remove('a'), forget(NODE), wishFor('m'), takeBack('m'), retry('m')].every(isDurable),
+  );
   assert.equal(isDurable(assign('t')), false);
 });
+
+test('R34: what can never fit is refused with the reasons of each node; nothing is left of it', () => {
+  const impossible: ClusterCommand[] = [
+    wishFor('m', {}, 10e9),
+    wishFor('m', { minNodes: 2 }),
+    wishFor('m', { nodeIds: ['nobody' as NodeId] }),
+    wishFor('m', { sharding: 'Tensor', minNodes: 2 }),
+  ];
+  for (const command of impossible) {
+    const { decision, after } = carryOut(stateAfter(), command);
+    assert.ok('fault' in decision);
+    assert.equal(decision.fault.code, 'placement_impossible');
+    assert.ok(decision.fault.message.length > 0);
+    assert.ok(Array.isArray(decision.fault.details?.nodes));
+    assert.equal(after.metaInstances.size, 0);
+  }
+});
+
+test('R34: what may fit later is taken: the node is lost, full, stopping, or has no files yet', () => {
+  const situations: ControlEvent[] = [
+    { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead', at: 0 },
+    { kind: 'InstanceCreated', instance: fullOf('a') },
+    { kind: 'NodeJoined', node: { ...nodeFact(), isDraining: true } },
+    { kind: 'NodeJoined', node: { ...nodeFact(), models: ['another' as ModelId] } },
+  ];
+  for (const situation of situations) {
+    const { after } = carryOut(stateAfter(situation), wishFor('m'), 7);
+    assert.equal(after.metaInstances.get('m' as MetaInstanceId)?.createdAt, 7);
+    assert.equal(after.modelShapes.get(MODEL)?.layers, 8);
+  }
+});
+
+test('R30: a wish is taken back once, is not found when it never was, and does not come back', () => {
+  const state = stateAfter(metaInstanceCreated('m'));
+  assert.equal(faultOf(state, takeBack('m')), null);
+  const { after } = carryOut(state, takeBack('m'));
+  assert.equal(faultOf(after, takeBack('m')), null);
+  assert.equal(faultOf(after, wishFor('m')), 'invalid_request');
+  assert.equal(faultOf(after, retry('m')), 'not_found');
+  assert.equal(faultOf(after, takeBack('n')), 'not_found');
+  assert.equal(faultOf(stateAfter(metaInstanceDeleted('n')), takeBack('n')), null);
+});
+
+test('R28: another try forgets what failed and keeps the wish', () => {
+  const metaInstanceId = 'm' as MetaInstanceId;
+  const state = stateAfter(metaInstanceCreated('m'), { kind: 'MetaInstanceFailed', metaInstanceId });
+  const { after } = carryOut(state, retry('m'));
+  assert.equal(after.metaInstances.get(metaInstanceId)?.hasFailed, false);
+  assert.deepEqual(carryOut(after, retry('m')).after, { ...after, index: after.index + 1 });
+});
+
+test('R31: an instance that was placed on an older state is refused where it does not fit any more', () => {
+  const full = stateAfter({ kind: 'InstanceCreated', instance: fullOf('a') });
+  const { decision } = carryOut(full, create('b'));
+  assert.ok('fault' in decision);
+  assert.equal(decision.fault.code, 'placement_impossible');
+  assert.match(decision.fault.message, /^Node node-a offers .* would be taken\.$/);
+  const elsewhere: ClusterCommand = { kind: 'CreateInstance', instance: instanceRecord('b', [OTHER_NODE]) };
+  assert.equal(faultOf(full, elsewhere), 'placement_impossible');
+  assert.equal(faultOf(apply(full, nodeJoined(OTHER_NODE)), elsewhere), null);
+  assert.equal(faultOf(apply(full, instanceDeleted('a')), create('b')), null);
+  // The same one again is not counted twice.
+  assert.equal(faultOf(full, { kind: 'CreateInstance', instance: fullOf('a') }), null);
+});
+
+function fullOf(id: string): InstanceRecord {
+  const instance = instanceRecord(id);
+  return { ...instance, shards: instance.shards.map((shard) => ({ ...shard, memoryBytes: 1_000_000_000 })) };
+}

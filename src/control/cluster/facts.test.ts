@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { InstanceId, RunnerId, TaskId } from '../../shared/ids.js';
+import type { InstanceId, MetaInstanceId, ModelId, RunnerId, TaskId } from '../../shared/ids.js';
 import { apply } from '../apply.js';
 import { anyHistory } from '../arbitraries.js';
 import { tasksIn } from '../instances.js';
@@ -10,6 +10,8 @@ import {
   instanceCreated,
   instanceDeleted,
   instanceRecord,
+  metaInstanceCreated,
+  metaInstanceDeleted,
   NODE,
   nodeFact,
   nodeJoined,
@@ -206,6 +208,8 @@ test('whatever changes in what a node says of itself is told', () => {
     { ...node, addresses: ['127.0.0.1:1'] },
     { ...node, addresses: [] },
     { ...node, isDraining: true },
+    { ...node, models: [] },
+    { ...node, models: ['another' as ModelId] },
     { ...node, incarnation: 2 },
   ]) {
     const after = told(stateAfter(), { ...NOTHING_OWNED, node: changed });
@@ -227,3 +231,24 @@ function assertRight(before: ClusterState, after: ClusterState, own: OwnFacts): 
   }
   for (const task of tasksIn(after)) if (task.apiNodeId === NODE) assert.ok(own.openTasks.has(task.taskId));
 }
+
+test('R59: wishes of both sides are kept, and what one side took back is taken back on both', () => {
+  const told = (joiner: ClusterState, master: ClusterState) =>
+    eventsFor(master, allFacts(joiner, NOTHING_OWNED)).reduce(apply, master);
+  const one = stateAfter(metaInstanceCreated('m'), metaInstanceCreated('both', { minNodes: 2 }));
+  const other = stateAfter(metaInstanceCreated('n'), metaInstanceCreated('both'), metaInstanceDeleted('m'));
+  for (const after of [told(one, other), told(other, one)]) {
+    assert.deepEqual([...after.metaInstances.keys()].sort(), ['both', 'n']);
+    assert.deepEqual(after.deletedMetaInstances, ['m']);
+  }
+});
+
+test('R59: an instance comes with its wish, and not without it when that was taken back', () => {
+  const instance = { ...instanceRecord('x'), metaInstanceId: 'm' as MetaInstanceId };
+  const joiner = stateAfter(metaInstanceCreated('m'), { kind: 'InstanceCreated', instance });
+  const facts = allFacts(joiner, NOTHING_OWNED);
+  const after = eventsFor(stateAfter(), facts).reduce(apply, stateAfter());
+  assert.equal(after.metaInstances.get('m' as MetaInstanceId)?.placements, 1);
+  assert.deepEqual([...after.instances.keys()], ['x']);
+  assert.deepEqual(eventsFor(stateAfter(metaInstanceDeleted('m')), facts), []);
+});
