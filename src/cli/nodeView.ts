@@ -51,7 +51,8 @@ function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeV
     if (heard === null) continue;
     const { memory, cpu, apiUrl } = heard.register;
     nodes.set(nodeId, { memory, cpu, apiUrl, backends: ['cpu'], lastSeen: new Date(heard.at).toISOString() });
-    for (const [runnerId, facts] of Object.entries(heard.register.runners)) runners.set(runnerId as RunnerId, facts);
+    for (const [runnerId, facts] of Object.entries(heard.register.runners))
+      runners.set(runnerId as RunnerId, facts);
     for (const { to, rttUs } of heard.register.links) {
       links.push({ from: nodeId, to, interfaceKind: null, rttUs, bandwidthBytesPerS: null, rdma: false });
     }
