@@ -78,7 +78,9 @@ export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
     add({ kind: 'InstanceCreated', instance });
   }
   for (const runner of facts.runners) if (isNews(state, runner)) add({ kind: 'RunnerStatusChanged', runner });
-  for (const task of facts.openTasks) if (isUnknown(state, task)) add({ kind: 'TaskAssigned', task });
+  for (const task of facts.openTasks) {
+    if (isUnknown(state, task) && isOwnerThere(state, task)) add({ kind: 'TaskAssigned', task });
+  }
   for (const finished of facts.finishedTasks) {
     const isRunning = state.tasks.get(finished.instanceId)?.has(finished.taskId) ?? false;
     if (isRunning) add({ kind: 'TaskFinished', ...finished });
@@ -113,6 +115,15 @@ function isUnknown(state: ClusterState, task: TaskRecord): boolean {
   if (state.tasks.get(task.instanceId)?.has(task.taskId)) return false;
   if (!state.instances.has(task.instanceId)) return false;
   return !state.finishedTasks.some(({ taskId }) => taskId === task.taskId);
+}
+
+/** A task of a node that is gone, or of an earlier life of it, would never end: nobody is there to say so. */
+export function isOwnerThere(
+  state: ClusterState,
+  { apiNodeId, apiIncarnation }: Pick<TaskRecord, 'apiNodeId' | 'apiIncarnation'>,
+): boolean {
+  const owner = state.nodes.get(apiNodeId);
+  return owner !== undefined && owner.status !== 'dead' && owner.incarnation === apiIncarnation;
 }
 
 function isSameNode(a: NodeFact, b: NodeFact): boolean {
