@@ -127,6 +127,8 @@ test('R72: the state is shown in the words of the contract', () => {
         instance_id: 'a',
         node_id: NODE,
         rank: 0,
+        incarnation: 3,
+        sequence: 1,
         pid: 1,
         status: 'running',
         progress: 1,
@@ -152,7 +154,15 @@ test('R72: events are shown in the same words as the state', () => {
   });
   assert.deepEqual(viewEvent(runnerStatusChanged('a', 'ready')), {
     kind: 'RunnerStatusChanged',
-    runner: { runner_id: 'a-0', status: 'ready', pid: 1, restarts: 0, restart_at: null },
+    runner: {
+      runner_id: 'a-0',
+      incarnation: 1,
+      sequence: 1,
+      status: 'ready',
+      pid: 1,
+      restarts: 0,
+      restart_at: null,
+    },
   });
   assert.deepEqual(viewEvent(instanceDeleted('a')), { kind: 'InstanceDeleted', instance_id: 'a' });
 });
