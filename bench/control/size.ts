@@ -43,12 +43,13 @@ function counter() {
     },
   };
   const add = (message: PeerMessage) => {
-    const entry = sent.get(message.kind) ?? { messages: 0, bytes: 0, largest: 0 };
+    const { kind } = message.kind === 'Relay' ? message.message : message;
+    const entry = sent.get(kind) ?? { messages: 0, bytes: 0, largest: 0 };
     const bytes = pack(message).length;
     entry.messages += 1;
     entry.bytes += bytes;
     entry.largest = Math.max(entry.largest, bytes);
-    sent.set(message.kind, entry);
+    sent.set(kind, entry);
   };
   return {
     watch,

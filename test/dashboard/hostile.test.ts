@@ -136,6 +136,11 @@ describe('the page', { skip }, () => {
       assert.equal(await page.evaluate('window.owned'), undefined);
       assert.deepEqual(complaints, []);
       for (const url of requests) assert.ok(url.startsWith(api.url), url);
+      const attempts = await page.evaluate<string[]>(`[
+        () => { document.createElement('p').innerHTML = '<b>x</b>'; },
+        () => { document.createElement('script').text = 'window.owned = 8'; },
+      ].map((attempt) => { try { attempt(); return 'done'; } catch { return 'refused'; } })`);
+      assert.deepEqual(attempts, ['refused', 'refused'], 'the policy of the page is in force');
     } finally {
       await close();
     }

@@ -44,4 +44,16 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     minutes: 1.2,
     found: 'A master that had stood still dropped commands, which were then sent again too late.',
   },
+  {
+    seed: 63_146,
+    minutes: 1.2,
+    found:
+      'A command kept by a master that stood still placed a request whose node had died meanwhile: it ran for ever.',
+  },
+  {
+    seed: 11,
+    minutes: 1,
+    found:
+      'A master that went on counted those who had followed it before, and took the rule back from a healthy one.',
+  },
 ];

@@ -2,7 +2,9 @@
 import type { Fault } from '../../shared/errors.js';
 import type { NodeId } from '../../shared/ids.js';
 import { LIMITS } from '../../shared/limits.js';
+import type { ClusterState } from '../state.js';
 import { type ClusterCommand, type CommandAnswer, decide, isDurable } from './commands.js';
+import { isOwnerThere } from './facts.js';
 import type { Ledger } from './ledger.js';
 import type { NodeContext } from './nodeContext.js';
 import type { Instant } from './ports.js';
@@ -39,7 +41,7 @@ export class Decisions {
         this.#held.set(key, { from, command });
       return;
     }
-    if (reign.isWaiting(key)) return;
+    if (reign.isWaiting(key) || isTooLate(this.#context.state, command)) return;
     const decision = decide(this.#context.state, command, {
       now: instant.wallMs,
       links: this.#context.links,
@@ -86,4 +88,9 @@ export class Decisions {
     this.#ledger.replicate(instant.monotonicMs);
     this.#context.send(to, { kind: 'Answer', key, answer }, instant.monotonicMs);
   }
+}
+
+/** The request may have ended with its node meanwhile; a node that is there after all asks again. */
+function isTooLate(state: ClusterState, command: ClusterCommand): boolean {
+  return command.kind === 'AssignTask' && !isOwnerThere(state, command);
 }

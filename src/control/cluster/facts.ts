@@ -47,12 +47,14 @@ export function allFacts(state: ClusterState, own: OwnFacts): Facts {
 
 /** What the state has wrong or does not have; null when it is right. */
 export function factsToReport(state: ClusterState, own: OwnFacts): Facts | null {
+  const isNewcomer = isNodeNews(state, own.node);
   const facts: Facts = {
     ...NO_FACTS,
-    node: isNodeNews(state, own.node) ? own.node : null,
+    node: isNewcomer ? own.node : null,
     runners: [...own.runners.values()].filter((runner) => isNews(state, runner)),
     openTasks: [...own.openTasks.values()].filter(
-      (task) => task !== null && isUnknown(state, task),
+      // The state takes no task of an earlier life: to tell of it again and again would be in vain.
+      (task) => task !== null && isUnknown(state, task) && (isNewcomer || isOwnerThere(state, task)),
     ) as TaskRecord[],
     finishedTasks: finishedTasks(state, own),
   };
@@ -94,7 +96,9 @@ export function eventsFor(before: ClusterState, facts: Facts): ControlEvent[] {
     add({ kind: 'InstanceCreated', instance });
   }
   for (const runner of facts.runners) if (isNews(state, runner)) add({ kind: 'RunnerStatusChanged', runner });
-  for (const task of facts.openTasks) if (isUnknown(state, task)) add({ kind: 'TaskAssigned', task });
+  for (const task of facts.openTasks) {
+    if (isUnknown(state, task) && isOwnerThere(state, task)) add({ kind: 'TaskAssigned', task });
+  }
   for (const finished of facts.finishedTasks) {
     const isRunning = state.tasks.get(finished.instanceId)?.has(finished.taskId) ?? false;
     if (isRunning) add({ kind: 'TaskFinished', ...finished });
@@ -136,6 +140,15 @@ function isUnknown(state: ClusterState, task: TaskRecord): boolean {
   if (state.tasks.get(task.instanceId)?.has(task.taskId)) return false;
   if (!state.instances.has(task.instanceId)) return false;
   return !state.finishedTasks.some(({ taskId }) => taskId === task.taskId);
+}
+
+/** A task of a node that is gone, or of an earlier life of it, would never end: nobody is there to say so. */
+export function isOwnerThere(
+  state: ClusterState,
+  { apiNodeId, apiIncarnation }: Pick<TaskRecord, 'apiNodeId' | 'apiIncarnation'>,
+): boolean {
+  const owner = state.nodes.get(apiNodeId);
+  return owner !== undefined && owner.status !== 'dead' && owner.incarnation === apiIncarnation;
 }
 
 function isSameNode(a: NodeFact, b: NodeFact): boolean {

@@ -14,6 +14,8 @@ export class Ownership {
   readonly #ledger: Ledger;
   readonly #tasks: OpenTasks;
   readonly #runners = new Map<RunnerId, RunnerFact>();
+  /** Runners that are no more: what they said last is told until the state has no place for it. */
+  readonly #gone = new Set<RunnerId>();
   #reports = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
 
@@ -32,11 +34,22 @@ export class Ownership {
     this.#reports += 1;
     const runner = { ...report, incarnation: this.#context.node.incarnation, sequence: this.#reports };
     this.#runners.set(runner.runnerId, runner);
+    this.#gone.delete(runner.runnerId);
     this.report({ ...NO_FACTS, runners: [runner] }, now);
   }
 
   runnerGone(runnerId: RunnerId): void {
-    this.#runners.delete(runnerId);
+    this.#gone.add(runnerId);
+    this.#forgetGone();
+  }
+
+  /** That a runner of a failed instance has ended is waited for: a lost word of it is said again. */
+  #forgetGone(): void {
+    for (const runnerId of this.#gone) {
+      if (this.#context.state.runners.has(runnerId)) continue;
+      this.#gone.delete(runnerId);
+      this.#runners.delete(runnerId);
+    }
   }
 
   /** To the state, if it can be told now; else the next look finds the difference. */
@@ -58,6 +71,7 @@ export class Ownership {
   look(now: number): void {
     if (now - this.#reportedAt < TIMES.reportRetryMs || !this.#context.isUpToDate) return;
     this.#reportedAt = now;
+    this.#forgetGone();
     this.reportDifference(now);
   }
 

@@ -10,7 +10,8 @@ const NO_WATCH = () => ({});
 
 export const masterReplaced: Invariant = {
   name: 'master-replaced',
-  meaning: 'When the master of a healthy cluster dies or stands still, all others follow one new master within 3 s.',
+  meaning:
+    'When the master of a healthy cluster dies or stands still, all others follow one new master within 3 s.',
   kind: 'liveness',
   watch: NO_WATCH,
 };
@@ -77,7 +78,10 @@ export function loseMaster(world: World, isPause: boolean, pass: (ms: number) =>
 function hasOneMaster(world: World): boolean {
   const others = othersOf(world);
   const masters = others.filter(({ core }) => core.role === 'master');
-  return masters.length === 1 && others.every(({ core }) => core.epoch?.nodeId === masters[0]?.machine.id && core.isUpToDate);
+  return (
+    masters.length === 1 &&
+    others.every(({ core }) => core.epoch?.nodeId === masters[0]?.machine.id && core.isUpToDate)
+  );
 }
 
 function othersOf({ processes, lostNode }: World): Process[] {
