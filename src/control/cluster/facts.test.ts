@@ -23,7 +23,7 @@ import {
   taskFinished,
   taskRecord,
 } from '../testing.js';
-import { allFacts, eventsFor, factsToReport, NO_FACTS, type OwnFacts } from './facts.js';
+import { allFacts, eventsFor, factsToReport, isOwnerThere, NO_FACTS, type OwnFacts } from './facts.js';
 
 const NOTHING_OWNED: OwnFacts = {
   node: nodeFact(),
@@ -120,7 +120,7 @@ test('R59: at a joining, the master has what the node owns and what it knows to 
       for (const { metaInstanceId } of after.instances.values())
         assert.ok(metaInstanceId === null || !takenBack.has(metaInstanceId));
       for (const task of own.openTasks.values()) {
-        if (task === null || !after.instances.has(task.instanceId)) continue;
+        if (task === null || !after.instances.has(task.instanceId) || !isOwnerThere(after, task)) continue;
         const isEnded = after.finishedTasks.some(({ taskId }) => taskId === task.taskId);
         assert.ok(isEnded || after.tasks.get(task.instanceId)?.has(task.taskId));
       }
