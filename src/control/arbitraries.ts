@@ -72,7 +72,7 @@ const anyProblem: fc.Arbitrary<PlacementProblem> = fc.record(
 );
 
 /** What becomes of what users want to run, as the master may say it, in any order. */
-export const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
+const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
   anyMetaInstance.map((id) => metaInstanceCreated(id)),
   anyMetaInstance.map(metaInstanceDeleted),
   fc.record({ kind: fc.constant('MetaInstanceRetried' as const), metaInstanceId: anyMetaInstance }),

@@ -84,7 +84,8 @@ export const ERRORS = {
     type: 'not_found_error',
     retryable: false,
     meaning: 'No node was ever started with this home folder, so it belongs to no cluster.',
-    remedy: 'Start one with `shoal up`, join others with `shoal join TOKEN`, or name another folder with `--home`.',
+    remedy:
+      'Start one with `shoal up`, join others with `shoal join TOKEN`, or name another folder with `--home`.',
   },
   all_instances_failed: {
     status: 503,
@@ -195,7 +196,8 @@ export const ERRORS = {
     status: 400,
     type: 'invalid_request_error',
     retryable: false,
-    meaning: 'The model cannot be cut into shards there, or fails the self-test of its shards on this machine.',
+    meaning:
+      'The model cannot be cut into shards there, or fails the self-test of its shards on this machine.',
     remedy: 'Run it whole on one node; docs/models.md has which architectures can be cut, and where.',
   },
   model_load_failed: {

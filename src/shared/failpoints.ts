@@ -13,7 +13,8 @@ const FAILPOINTS = {
   'runner.die_before_pipe_open': 'the next runner process ends before it says a word',
   'runner.fail_loading': 'the next runner process cannot load its model',
   'store.torn_write': 'the next write to the control log is cut in half, and the node is killed',
-  'store.disk_full': 'the disk takes nothing more of the control log; with =MS for so long, with =0 no longer',
+  'store.disk_full':
+    'the disk takes nothing more of the control log; with =MS for so long, with =0 no longer',
 } as const;
 
 export type FailpointName = keyof typeof FAILPOINTS;

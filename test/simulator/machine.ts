@@ -55,7 +55,8 @@ export class Machine {
       incarnation: this.disk.incarnation,
       addresses: [`${this.id}:52416`],
       memoryBytes: NODE_MEMORY_BYTES,
-      isDraining: false, models: [],
+      isDraining: false,
+      models: [],
     };
     this.process = new Process(this, node, this.disk.load());
     this.process.start();

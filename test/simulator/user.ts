@@ -87,8 +87,8 @@ export class User {
     return {
       instanceId: id as InstanceId,
       metaInstanceId: null,
-    attempt: 1,
-    failure: null,
+      attempt: 1,
+      failure: null,
       modelId: this.#model(),
       sharding: 'Pipeline',
       transport: 'Ring',

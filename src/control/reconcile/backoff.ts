@@ -25,7 +25,7 @@ export function isDue(
 }
 
 /** From 0 to 1, by the hash of a text (FNV-1a, 32 bits). */
-export function spread(text: string): number {
+function spread(text: string): number {
   return hash(text) / 2 ** 32;
 }
 

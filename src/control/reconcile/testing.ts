@@ -20,7 +20,7 @@ import {
 import { metaInstanceCreated, nodeFact } from '../testing.js';
 import { reconcile } from './reconcile.js';
 
-export const FAILURE: RunnerFailure = {
+const FAILURE: RunnerFailure = {
   code: 'runner_failed',
   message: 'Terminated (signal=9 SIGKILL)',
   phase: 'loading',
