@@ -31,7 +31,7 @@ async function needOf(node: NodeProcess): Promise<number> {
   return (JSON.parse(text) as Placed).memory_by_node[node.nodeId] ?? assert.fail(text);
 }
 
-/** The reasons of the nodes, by their ids. */
+/** The error of a request that must be refused for want of a place. */
 async function refusal(node: NodeProcess, path: string, body: object): Promise<Refused['error']> {
   const response = await post(node, path, { model_id: MODEL, ...body });
   const text = await response.text();
