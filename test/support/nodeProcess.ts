@@ -27,7 +27,10 @@ export interface NodeState {
   readonly nodes: Record<string, { readonly name: string; readonly status: string }>;
   readonly runners: Record<string, RunnerState>;
   readonly tasks: Record<string, { readonly status: string; readonly command_id: string }>;
-  readonly instances: Record<string, { readonly status: string }>;
+  readonly instances: Record<
+    string,
+    { readonly status: string; readonly shards: readonly { readonly node_id: string }[] }
+  >;
 }
 
 export interface RunnerState {
