@@ -8,7 +8,13 @@ import { LIMITS, TIMES } from '../shared/limits.js';
 import { Acceptor } from './connect/acceptor.js';
 import { dialFastest } from './connect/dial.js';
 import { Channel, type Encryption, SECRET_BYTES } from './connect/encryption.js';
-import { decodeEndpoint, type Endpoint, encodeEndpoint, ownAddresses, targetsOf } from './connect/endpoint.js';
+import {
+  decodeEndpoint,
+  type Endpoint,
+  encodeEndpoint,
+  ownAddresses,
+  targetsOf,
+} from './connect/endpoint.js';
 import type { Collective } from './contract.js';
 import { RankNames } from './culprit.js';
 import { KIND } from './link/wire.js';
@@ -69,7 +75,11 @@ export async function connectCollective(
   const shape: Shape = SHAPES[settings.shape];
   const names = new RankNames(settings.names);
   const group = new LinkGroup(names);
-  const { connectMs = TIMES.collectiveConnectMs, operationMs = TIMES.collectiveOperationMs, signal } = options;
+  const {
+    connectMs = TIMES.collectiveConnectMs,
+    operationMs = TIMES.collectiveOperationMs,
+    signal,
+  } = options;
   const giveUp = new AbortController();
   const cancel = () => group.fail(names.fault('cancelled', world.rank, 'gave up connecting'));
   const overdue = () => {
@@ -112,7 +122,8 @@ async function link(
   const channel = new Channel(secret, encryption);
   const acceptor = await Acceptor.start(channel, world, { host: host ?? null, port }, (stream, path) => {
     // The one of lower rank dials.
-    return path.rank < rank && neighbours.includes(path.rank) && group.add(stream, path);
+    if (path.rank < rank && neighbours.includes(path.rank)) return group.add(stream, path);
+    return group.names.fault('peer_protocol_error', path.rank, 'dialled where it has no link').toFault();
   });
   try {
     const told = addresses ?? (host === undefined ? ownAddresses() : [host]);
@@ -129,7 +140,13 @@ async function link(
     const dialling = neighbours
       .filter((peer) => peer > rank)
       .map((peer) => dial(channel, world, group, endpoints[peer]!, localAddresses, signal));
-    await Promise.race([Promise.all([allLinked, ...dialling]), failed]);
+    try {
+      await Promise.race([Promise.all([allLinked, ...dialling]), failed]);
+    } catch (error) {
+      // Those that dial only now shall hear who is at fault, and not take this rank for it.
+      await new Promise((resolve) => setTimeout(resolve, TIMES.collectiveProbeMs));
+      throw error;
+    }
   } finally {
     acceptor.close();
   }
@@ -147,15 +164,20 @@ async function dial(
   try {
     const { stream, path } = await dialFastest(channel, world, endpoint.rank, targets, signal);
     stream.write(KIND.choose, 0);
-    if (!group.add(stream, path)) stream.destroy();
+    if (group.add(stream, path) !== null) stream.destroy();
   } catch (error) {
-    group.fail(group.names.fault('node_lost', endpoint.rank, `cannot be reached: ${(error as Error).message}`));
+    group.fail(
+      group.names.fault('node_lost', endpoint.rank, `cannot be reached: ${(error as Error).message}`),
+    );
   }
 }
 
 function readEndpoints(blobs: readonly Uint8Array[], { size }: World, { names }: LinkGroup): Endpoint[] {
   if (blobs.length !== size) {
-    throw new ShoalError('peer_protocol_error', `the side channel gave ${blobs.length} blobs for ${size} ranks`);
+    throw new ShoalError(
+      'peer_protocol_error',
+      `the side channel gave ${blobs.length} blobs for ${size} ranks`,
+    );
   }
   return blobs.map((blob, rank) => {
     try {

@@ -11,7 +11,7 @@ import type { Fault } from '../shared/errors.js';
 export interface OperationOptions {
   /**
    * The operation ends this long after its beginning, or fails with `deadline_exceeded`; null waits for as long as the
-   * links stand. Twice `collectiveProbeMs` may pass until it is known which rank is at fault.
+   * links stand. Three times `collectiveProbeMs` may pass until it is known which rank is at fault.
    * @default `collectiveOperationMs`
    */
   readonly deadlineMs?: number | null;

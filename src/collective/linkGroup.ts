@@ -3,10 +3,10 @@
  * it closes, so that it goes on from rank to rank.
  */
 import { type Fault, ShoalError } from '../shared/errors.js';
+import type { LinkPath } from './contract.js';
 import type { RankNames } from './culprit.js';
 import type { FrameStream } from './link/frameStream.js';
 import { Link, type LinkEnd } from './link/link.js';
-import type { LinkPath } from './contract.js';
 
 export class LinkGroup {
   readonly names: RankNames;
@@ -15,7 +15,7 @@ export class LinkGroup {
   /** Resolves when the group ends: with the fault, or with null when it was closed here. */
   readonly ended: Promise<Fault | null>;
   #failure: ShoalError | null = null;
-  /** Is a new link expected, or told to those who wait for it? */
+  /** Called with each new link. */
   onLinked: () => void = () => undefined;
 
   constructor(names: RankNames) {
@@ -34,13 +34,16 @@ export class LinkGroup {
     return this.#failure;
   }
 
-  /** @returns false when there is a link to that rank already, or the group has ended */
-  add(stream: FrameStream, path: LinkPath): boolean {
-    if (this.#failure !== null || this.#links.has(path.rank)) return false;
+  /** @returns null, or why the connection cannot become a link: the group has ended, or has one to that rank */
+  add(stream: FrameStream, path: LinkPath): Fault | null {
+    if (this.#failure !== null) return this.#failure.toFault();
+    if (this.#links.has(path.rank)) {
+      return this.names.fault('peer_protocol_error', path.rank, 'wants a second link').toFault();
+    }
     const link = new Link(stream, path, (ended, end) => this.fail(this.#faultOf(ended, end)));
     this.#links.set(path.rank, link);
     this.onLinked();
-    return true;
+    return null;
   }
 
   /** Ends all links with a fault. Only the first one counts. */

@@ -191,10 +191,13 @@ export class LinkedCollective implements Collective {
     const silent = links[answers.indexOf(false)];
     const missed = `${what} did not end within ${deadlineMs} ms`;
     if (silent !== undefined) {
-      this.#group.fail(this.#fault('deadline_exceeded', silent.peer, `stands still: ${missed}, and it does not answer`));
+      this.#group.fail(
+        this.#fault('deadline_exceeded', silent.peer, `stands still: ${missed}, and it does not answer`),
+      );
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, TIMES.collectiveProbeMs));
+    // A rank further on may be asking the silent one just now; its word comes before this time is over.
+    await new Promise((resolve) => setTimeout(resolve, 2 * TIMES.collectiveProbeMs));
     if (operation.isOver) return;
     const origin = operation.waits[0]?.origin ?? this.rank;
     this.#group.fail(this.#fault('deadline_exceeded', origin, `is late: ${missed}`));

@@ -3,7 +3,7 @@
  * time. Shapes exchange messages through it.
  */
 import type { LaneMessage, Place } from './link/lane.js';
-import type { Link, LaneKind } from './link/link.js';
+import type { LaneKind, Link } from './link/link.js';
 import { type FrameHeader, WireError } from './link/wire.js';
 import type { LinkGroup } from './linkGroup.js';
 

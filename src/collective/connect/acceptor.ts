@@ -4,17 +4,18 @@
  */
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { ShoalError } from '../../shared/errors.js';
+import { type Fault, ShoalError } from '../../shared/errors.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { LinkPath } from '../contract.js';
+import { encodeFault } from '../link/faultFrame.js';
 import { type FrameHandler, FrameStream } from '../link/frameStream.js';
 import { type FrameHeader, KIND, WireError } from '../link/wire.js';
 import type { World } from '../shape/shape.js';
 import type { Channel } from './encryption.js';
 import { encodeHello, readHello } from './hello.js';
 
-/** The connection becomes the link to that rank; false when it must not. */
-type OnChosen = (stream: FrameStream, path: LinkPath) => boolean;
+/** The connection becomes the link to that rank: null, or why it must not. */
+type OnChosen = (stream: FrameStream, path: LinkPath) => Fault | null;
 
 /** Round trips that one path may be measured with. */
 const MOST_PROBES = 64;
@@ -95,7 +96,8 @@ class Arrival implements FrameHandler {
   }
 
   open({ kind, length }: FrameHeader): Uint8Array {
-    const isExpected = this.#peer === null ? kind === KIND.hello : kind === KIND.probe || kind === KIND.choose;
+    const isExpected =
+      this.#peer === null ? kind === KIND.hello : kind === KIND.probe || kind === KIND.choose;
     if (!isExpected) throw new WireError(`a frame of kind ${kind} before there is a link`);
     return new Uint8Array(length);
   }
@@ -109,8 +111,8 @@ class Arrival implements FrameHandler {
       this.#stream.write(KIND.echo, tag, [payload]);
     } else {
       this.#settle();
-      const path = pathOf(this.#socket, this.#peer!, null);
-      if (!this.#onChosen(this.#stream, path)) this.#stream.destroy();
+      const refusal = this.#onChosen(this.#stream, pathOf(this.#socket, this.#peer!, null));
+      if (refusal !== null) this.#stream.close(KIND.abort, TIMES.collectiveFarewellMs, encodeFault(refusal));
     }
   }
 

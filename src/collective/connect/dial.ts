@@ -59,7 +59,8 @@ export async function dialFastest(
   measured.sort((a, b) => a.roundTripUs - b.roundTripUs);
   const [best, ...rest] = measured;
   for (const { stream } of rest) stream.destroy();
-  if (best === undefined) throw new Error(failures.join('; ') || 'it told no address that this rank can dial');
+  if (best === undefined)
+    throw new Error(failures.join('; ') || 'it told no address that this rank can dial');
   if (signal.aborted) {
     best.stream.destroy();
     throw new Error('given up');
@@ -116,7 +117,8 @@ class Attempt implements FrameHandler {
       const rank = readHello(payload, this.#channel, this.#socket, 'listener', this.#world);
       if (rank !== this.#peer) throw new WireError(`the hello of rank ${rank}`);
     } else {
-      if (tag !== this.#probe || payload.length !== PROBE_BYTES) throw new WireError('an echo of something else');
+      if (tag !== this.#probe || payload.length !== PROBE_BYTES)
+        throw new WireError('an echo of something else');
       this.#roundTripsUs.push((performance.now() - this.#probeSentAt) * 1_000);
     }
     if (this.#probe < WARM_UP_PROBES + COUNTED_PROBES) this.#sendProbe();

@@ -3,7 +3,7 @@
  * secret, and with forward secrecy. Who has no secret gets no further; which rank it is, its hello says and proves.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { connect as connectTcp, createServer as createTcpServer, type Server, Socket } from 'node:net';
+import { connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import {
   type ConnectionOptions,
   connect as connectTls,

@@ -2,7 +2,7 @@
 import { pack, unpack } from 'msgpackr';
 import { ERRORS, type ErrorCode, type Fault } from '../../shared/errors.js';
 import { culprit } from '../culprit.js';
-import { ABORT_BYTES } from './wire.js';
+import { WireError } from './wire.js';
 
 const MESSAGE_CHARACTERS = 1_000;
 const NAME_CHARACTERS = 256;
@@ -13,15 +13,14 @@ export function encodeFault({ code, message, details }: Fault): Uint8Array {
   return pack({ code, message: message.slice(0, MESSAGE_CHARACTERS), rank, node: name });
 }
 
-/** What `from` reported; `peer_protocol_error` with `from` as the culprit when nothing can be made of it. */
+/**
+ * @param from at the other end of the link
+ * @throws {WireError} when nothing can be made of it
+ */
 export function decodeFault(payload: Uint8Array, from: number): Fault {
   const { code, message, rank, node } = read(payload);
   if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') {
-    return {
-      code: 'peer_protocol_error',
-      message: `rank ${from} ended the collective without a reason that can be read`,
-      details: culprit(from, null),
-    };
+    throw new WireError('an end without a reason that can be read');
   }
   return {
     code: code as ErrorCode,
@@ -34,12 +33,11 @@ export function decodeFault(payload: Uint8Array, from: number): Fault {
 }
 
 function read(payload: Uint8Array): Readonly<Record<string, unknown>> {
-  if (payload.length > ABORT_BYTES) return {};
   try {
     const value: unknown = unpack(payload);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
-    // Not MessagePack: the fault says that it cannot be read.
+    // Not MessagePack: no fault.
     return {};
   }
 }

@@ -65,9 +65,7 @@ export class Link implements FrameHandler {
     let length = 0;
     for (const piece of pieces) length += piece.length;
     const wait = this.#lane(kind).reserve(length);
-    return wait === null
-      ? this.#write(kind, tag, pieces)
-      : wait.then(() => this.#write(kind, tag, pieces));
+    return wait === null ? this.#write(kind, tag, pieces) : wait.then(() => this.#write(kind, tag, pieces));
   }
 
   /** The next message of a lane. One that is not as it must be ends the link. */

@@ -9,7 +9,7 @@ import { bytesOf, type Shape, type World } from './shape.js';
 import { writeSum } from './sum.js';
 
 /** From this size on, and this many ranks, the bytes that are saved are worth more hops (docs/benchmarks.md). */
-const LONG_BYTES = 256 * 1024;
+const LONG_BYTES = 128 * 1024;
 const LONG_RANKS = 4;
 const SEGMENT_ELEMENTS = 16 * 1024;
 
@@ -25,10 +25,7 @@ export const ring: Shape = {
     // What goes right comes from the left: the parts of the ranks before this one, the nearest first.
     const hopsRight = Math.floor(size / 2);
     const hopsLeft = size - 1 - hopsRight;
-    await Promise.all([
-      passOn(world, step, parts, hopsRight, 1),
-      passOn(world, step, parts, hopsLeft, -1),
-    ]);
+    await Promise.all([passOn(world, step, parts, hopsRight, 1), passOn(world, step, parts, hopsLeft, -1)]);
     await step.posted();
   },
 

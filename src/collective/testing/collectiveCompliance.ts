@@ -21,26 +21,30 @@ export function testCollective(implementation: string, startWorld: StartWorld): 
 }
 
 function testWorld(size: number, start: (context: TestContext) => Promise<readonly Collective[]>): void {
-  test(`${size} ranks: sums are the same to the last bit on all, added in the order of ranks`, LIMIT, async (context) => {
-    const ranks = await start(context);
-    const lengths = fc.oneof(
-      fc.integer({ min: 0, max: 40 }),
-      fc.constantFrom(2_048, 16_384, 32_768, 65_536, 65_537, 100_003),
-    );
-    await fc.assert(
-      fc.asyncProperty(lengths, fc.integer(), fc.boolean(), async (length, seed, isShared) => {
-        const terms = ranks.map((_, rank) => drawFloats(length, seed + rank));
-        const buffers = terms.map((term) => copyOf(term, isShared));
-        await Promise.all(ranks.map((rank, index) => rank.allReduce(buffers[index]!)));
-        const expected = Float32Array.from(terms[0]!);
-        for (const term of terms.slice(1)) {
-          for (const [index, value] of term.entries()) expected[index] = expected[index]! + value;
-        }
-        for (const buffer of buffers) assert.ok(isSame(buffer, expected));
-      }),
-      { numRuns: 25 },
-    );
-  });
+  test(
+    `${size} ranks: sums are the same to the last bit on all, added in the order of ranks`,
+    LIMIT,
+    async (context) => {
+      const ranks = await start(context);
+      const lengths = fc.oneof(
+        fc.integer({ min: 0, max: 40 }),
+        fc.constantFrom(2_048, 16_384, 32_768, 65_536, 65_537, 100_003),
+      );
+      await fc.assert(
+        fc.asyncProperty(lengths, fc.integer(), fc.boolean(), async (length, seed, isShared) => {
+          const terms = ranks.map((_, rank) => drawFloats(length, seed + rank));
+          const buffers = terms.map((term) => copyOf(term, isShared));
+          await Promise.all(ranks.map((rank, index) => rank.allReduce(buffers[index]!)));
+          const expected = Float32Array.from(terms[0]!);
+          for (const term of terms.slice(1)) {
+            for (const [index, value] of term.entries()) expected[index] = expected[index]! + value;
+          }
+          for (const buffer of buffers) assert.ok(isSame(buffer, expected));
+        }),
+        { numRuns: 25 },
+      );
+    },
+  );
 
   test(`${size} ranks: tensors arrive whole and in order, whoever is first`, LIMIT, async (context) => {
     const ranks = await start(context);
@@ -75,10 +79,12 @@ function testWorld(size: number, start: (context: TestContext) => Promise<readon
     for (let round = 0; round < 5; round += 1) {
       const late = ranks[round % size]!;
       let hasLateCome = false;
-      const early = ranks.filter((rank) => rank !== late).map(async (rank) => {
-        await rank.barrier();
-        assert.ok(hasLateCome);
-      });
+      const early = ranks
+        .filter((rank) => rank !== late)
+        .map(async (rank) => {
+          await rank.barrier();
+          assert.ok(hasLateCome);
+        });
       // What the others send needs one turn of the loop or more to arrive.
       await new Promise((resolve) => setTimeout(resolve, 20));
       hasLateCome = true;
@@ -86,49 +92,59 @@ function testWorld(size: number, start: (context: TestContext) => Promise<readon
     }
   });
 
-  test(`${size} ranks: control frames of each rank reach all others in order, beside tensors and sums`, LIMIT, async (context) => {
-    const ranks = await start(context);
-    const count = 150;
-    await Promise.all(
-      ranks.map(async (rank) => {
-        const sending = (async () => {
-          for (let number = 0; number < count; number += 1) {
-            await rank.broadcast(Uint8Array.of(rank.rank, number, ...randomBytes(number)));
+  test(
+    `${size} ranks: control frames of each rank reach all others in order, beside tensors and sums`,
+    LIMIT,
+    async (context) => {
+      const ranks = await start(context);
+      const count = 150;
+      await Promise.all(
+        ranks.map(async (rank) => {
+          const sending = (async () => {
+            for (let number = 0; number < count; number += 1) {
+              await rank.broadcast(Uint8Array.of(rank.rank, number, ...randomBytes(number)));
+            }
+          })();
+          const summing = (async () => {
+            for (let number = 0; number < 20; number += 1) {
+              const buffer = new Float32Array(100).fill(rank.rank);
+              await rank.allReduce(buffer);
+              assert.equal(buffer[7], (size * (size - 1)) / 2);
+            }
+          })();
+          const next = ranks.map(() => 0);
+          for (let taken = 0; taken < count * (size - 1); taken += 1) {
+            const { from, bytes } = await rank.nextBroadcast();
+            assert.equal(bytes[0], from);
+            assert.equal(bytes[1], next[from]);
+            assert.equal(bytes.length, 2 + next[from]!);
+            next[from]! += 1;
           }
-        })();
-        const summing = (async () => {
-          for (let number = 0; number < 20; number += 1) {
-            const buffer = new Float32Array(100).fill(rank.rank);
-            await rank.allReduce(buffer);
-            assert.equal(buffer[7], (size * (size - 1)) / 2);
-          }
-        })();
-        const next = ranks.map(() => 0);
-        for (let taken = 0; taken < count * (size - 1); taken += 1) {
-          const { from, bytes } = await rank.nextBroadcast();
-          assert.equal(bytes[0], from);
-          assert.equal(bytes[1], next[from]);
-          assert.equal(bytes.length, 2 + next[from]!);
-          next[from]! += 1;
-        }
-        await Promise.all([sending, summing]);
-      }),
-    );
-  });
+          await Promise.all([sending, summing]);
+        }),
+      );
+    },
+  );
 
-  test(`${size} ranks: operations that one rank asks for beside each other stay in their order`, LIMIT, async (context) => {
-    const ranks = await start(context);
-    await Promise.all(
-      ranks.map(async (rank) => {
-        const sums = Array.from({ length: 30 }, (_, number) => new Float32Array(number * 300).fill(number));
-        await Promise.all(sums.map((sum, number) => (number % 7 === 3 ? rank.barrier() : rank.allReduce(sum))));
-        for (const [number, sum] of sums.entries()) {
-          const expected = number % 7 === 3 ? number : number * size;
-          assert.ok(sum.every((value) => value === expected));
-        }
-      }),
-    );
-  });
+  test(
+    `${size} ranks: operations that one rank asks for beside each other stay in their order`,
+    LIMIT,
+    async (context) => {
+      const ranks = await start(context);
+      await Promise.all(
+        ranks.map(async (rank) => {
+          const sums = Array.from({ length: 30 }, (_, number) => new Float32Array(number * 300).fill(number));
+          await Promise.all(
+            sums.map((sum, number) => (number % 7 === 3 ? rank.barrier() : rank.allReduce(sum))),
+          );
+          for (const [number, sum] of sums.entries()) {
+            const expected = number % 7 === 3 ? number : number * size;
+            assert.ok(sum.every((value) => value === expected));
+          }
+        }),
+      );
+    },
+  );
 }
 
 function testFaults(startWorld: StartWorld): void {
@@ -146,7 +162,9 @@ function testFaults(startWorld: StartWorld): void {
     await assert.rejects(rank.send(to, 0, [Buffer.alloc(LIMITS.collectiveTensorBytes), Buffer.alloc(1)]), {
       code: 'invalid_request',
     });
-    await assert.rejects(rank.broadcast(Buffer.alloc(LIMITS.collectiveControlBytes + 1)), { code: 'invalid_request' });
+    await assert.rejects(rank.broadcast(Buffer.alloc(LIMITS.collectiveControlBytes + 1)), {
+      code: 'invalid_request',
+    });
     await Promise.all(ranks.map((each) => each.barrier()));
   });
 
@@ -194,25 +212,31 @@ function testFaults(startWorld: StartWorld): void {
     }
   });
 
-  test('an operation that is given up ends the collective on all ranks, which name who gave up', LIMIT, async (context) => {
-    for (const isAtOnce of [true, false]) {
-      const ranks = await startWorld(context, 3);
-      const controller = new AbortController();
-      if (isAtOnce) controller.abort();
-      const given = ranks[2]!.allReduce(new Float32Array(10), { signal: controller.signal });
-      const others = [ranks[0]!.barrier(), ranks[1]!.receive(2)];
-      const checks = [given, ...others].map((operation) =>
-        assert.rejects(operation, { code: 'cancelled', details: { rank: 2, node: 'node-2' } }),
-      );
-      controller.abort();
-      await Promise.all(checks);
-    }
-  });
+  test(
+    'an operation that is given up ends the collective on all ranks, which name who gave up',
+    LIMIT,
+    async (context) => {
+      for (const isAtOnce of [true, false]) {
+        const ranks = await startWorld(context, 3);
+        const controller = new AbortController();
+        if (isAtOnce) controller.abort();
+        const given = ranks[2]!.allReduce(new Float32Array(10), { signal: controller.signal });
+        const others = [ranks[0]!.barrier(), ranks[1]!.receive(2)];
+        const checks = [given, ...others].map((operation) =>
+          assert.rejects(operation, { code: 'cancelled', details: { rank: 2, node: 'node-2' } }),
+        );
+        controller.abort();
+        await Promise.all(checks);
+      }
+    },
+  );
 
   test('ranks that are not in step find out, and end', LIMIT, async (context) => {
     const inStep = { deadlineMs: 20_000 };
     const otherLength = await startWorld(context, 3);
-    const sums = otherLength.map((rank) => rank.allReduce(new Float32Array(rank.rank === 1 ? 11 : 10), inStep));
+    const sums = otherLength.map((rank) =>
+      rank.allReduce(new Float32Array(rank.rank === 1 ? 11 : 10), inStep),
+    );
     await Promise.all(sums.map((sum) => assert.rejects(sum, { code: 'peer_protocol_error' })));
     const otherNumber = await startWorld(context, 2);
     await assert.rejects(
@@ -221,33 +245,40 @@ function testFaults(startWorld: StartWorld): void {
     );
     const tooLong = await startWorld(context, 2);
     await assert.rejects(
-      Promise.all([tooLong[0]!.send(1, 6, [Buffer.alloc(9)]), tooLong[1]!.receive(0, { into: Buffer.alloc(8) })]),
+      Promise.all([
+        tooLong[0]!.send(1, 6, [Buffer.alloc(9)]),
+        tooLong[1]!.receive(0, { into: Buffer.alloc(8) }),
+      ]),
       (error: ShoalError) => error.code === 'peer_protocol_error' && error.details?.rank === 0,
     );
   });
 
-  test('a sender waits while nothing is taken, goes on when it is, and other messages pass it', LIMIT, async (context) => {
-    const ranks = await startWorld(context, 2);
-    const [from, to] = ranks as [Collective, Collective];
-    const tensor = Buffer.alloc(LIMITS.collectiveTensorBytes / 4, 9);
-    const count = 10;
-    let sent = 0;
-    const sending = (async () => {
+  test(
+    'a sender waits while nothing is taken, goes on when it is, and other messages pass it',
+    LIMIT,
+    async (context) => {
+      const ranks = await startWorld(context, 2);
+      const [from, to] = ranks as [Collective, Collective];
+      const tensor = Buffer.alloc(LIMITS.collectiveTensorBytes / 4, 9);
+      const count = 10;
+      let sent = 0;
+      const sending = (async () => {
+        for (let tag = 0; tag < count; tag += 1) {
+          await from.send(1, tag, [tensor]);
+          sent += 1;
+        }
+      })();
+      const fitting = Math.floor(LIMITS.collectiveWindowBytes / tensor.length) - 1;
+      while (sent < fitting) await new Promise((resolve) => setImmediate(resolve));
+      for (let round = 0; round < 50; round += 1) await Promise.all(ranks.map((rank) => rank.barrier()));
+      assert.equal(sent, fitting);
       for (let tag = 0; tag < count; tag += 1) {
-        await from.send(1, tag, [tensor]);
-        sent += 1;
+        const { bytes } = await to.receive(0, { tag });
+        assert.ok(tensor.equals(bytes));
       }
-    })();
-    const fitting = Math.floor(LIMITS.collectiveWindowBytes / tensor.length) - 1;
-    while (sent < fitting) await new Promise((resolve) => setImmediate(resolve));
-    for (let round = 0; round < 50; round += 1) await Promise.all(ranks.map((rank) => rank.barrier()));
-    assert.equal(sent, fitting);
-    for (let tag = 0; tag < count; tag += 1) {
-      const { bytes } = await to.receive(0, { tag });
-      assert.ok(tensor.equals(bytes));
-    }
-    await sending;
-  });
+      await sending;
+    },
+  );
 
   test('a sender whose tensors nobody takes ends with its deadline', LIMIT, async (context) => {
     const [from, to] = (await startWorld(context, 2)) as [Collective, Collective];
@@ -281,5 +312,7 @@ function copyOf(floats: Float32Array, isShared: boolean): Float32Array {
 }
 
 function isSame(a: Float32Array, b: Float32Array): boolean {
-  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
+  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(
+    Buffer.from(b.buffer, b.byteOffset, b.byteLength),
+  );
 }

@@ -16,7 +16,10 @@ export async function startWorld(
   const names = Array.from({ length: worldSize }, (_, rank) => `node-${rank}`);
   const ranks = await Promise.all(
     names.map((_, rank) =>
-      connectCollective({ rank, worldSize, shape, secret, names }, meet(rank), { host: '127.0.0.1', ...options }),
+      connectCollective({ rank, worldSize, shape, secret, names }, meet(rank), {
+        host: '127.0.0.1',
+        ...options,
+      }),
     ),
   );
   context.after(() => Promise.all(ranks.map((collective) => collective.close())));
