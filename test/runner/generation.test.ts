@@ -90,6 +90,8 @@ test('R64: a prompt of several chunks gives the same text as in one chunk', LIMI
 
 test('R71: a stop string ends the text before it, and no part of it is seen', LIMIT, async () => {
   const sampling = { seed: 3, temperature: 2 };
+  // Both times with the prompt in the cache: computed in another batch, it may round another way.
+  await alone('tell', { sampling, maxTokens: 1 });
   const free = await alone('tell', { sampling, maxTokens: 60 });
   const characters = [...free.texts[0]!];
   const stop = characters.slice(20, 23).join('');

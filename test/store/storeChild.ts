@@ -14,6 +14,7 @@ const ballastBytes = Number(process.argv[3] ?? 0);
 const ballast = join(folder, 'ballast');
 const SNAPSHOT_EVERY = 40;
 const TEXT = 'x'.repeat(500);
+const PAUSE_MS = 5;
 
 const print = (line: object) => void process.stdout.write(`${JSON.stringify(line)}\n`);
 const files = new FailpointFiles(new FolderFiles(join(folder, 'log')));
@@ -38,6 +39,8 @@ if (ballastBytes > 0) writeFileSync(ballast, Buffer.alloc(ballastBytes));
 for (let index = position + records.length + 1; ; index += 1) {
   store.append([{ index, text: TEXT }]);
   if (index % SNAPSHOT_EVERY === 0) void store.saveSnapshot({ count: index }, index);
-  print((await store.flush()) ? { durable: index } : { refused: index });
-  await new Promise((resolve) => setImmediate(resolve));
+  const isDurable = await store.flush();
+  print(isDurable ? { durable: index } : { refused: index });
+  // A node that is told of a full disk goes on, but does not decide as fast as it can count.
+  await new Promise((resolve) => setTimeout(resolve, isDurable ? 0 : PAUSE_MS));
 }

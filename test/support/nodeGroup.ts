@@ -91,9 +91,9 @@ function isOneCluster(state: NodeState, master: string | null, nodes: readonly N
 function takeServed(parameters: readonly string[]): { models: string[]; rest: string[] } {
   const models: string[] = [];
   const rest: string[] = [];
-  for (let i = 0; i < parameters.length; i += 1) {
-    if (parameters[i] === '--serve') models.push(parameters[(i += 1)] as string);
-    else rest.push(parameters[i] as string);
+  for (const [place, parameter] of parameters.entries()) {
+    if (parameters[place - 1] === '--serve') models.push(parameter);
+    else if (parameter !== '--serve') rest.push(parameter);
   }
   return { models, rest };
 }
