@@ -3,10 +3,15 @@
  * part on the others. Endpoints and results go over the channel of `child_process`.
  */
 
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { CollectiveHost } from '../../src/collective/bridge/collectiveHost.js';
+import { allocateBridge } from '../../src/collective/bridge/layout.js';
 import type { Encryption } from '../../src/collective/connect/encryption.js';
 import { connectCollective, type ShapeName } from '../../src/collective/connect.js';
 import type { Collective } from '../../src/collective/contract.js';
 import { BareExchange } from './bare.js';
+import type { ComputingTask } from './computing.js';
 
 export interface RankTask {
   readonly rank: number;
@@ -49,6 +54,7 @@ if (shape === 'bare') {
     results.push(await measure(`sum of ${bytes / 1024} KiB`, () => collective.allReduce(buffer)));
   }
   for (const bytes of task.tensorBytes) results.push(await measureTensors(collective, bytes));
+  results.push(...(await measureFromThread(collective)));
   await collective.barrier();
   await finish();
   await collective.close();
@@ -64,6 +70,20 @@ function allGather(blob: Uint8Array): Promise<readonly Uint8Array[]> {
 async function finish(): Promise<void> {
   process.send!({ results: rank === 0 ? results : [] });
   await new Promise((resolve) => process.once('disconnect', resolve));
+}
+
+/** The same sums, asked for by a thread that computes. */
+async function measureFromThread(ranks: Collective): Promise<readonly Measured[]> {
+  const arenaBytes = task.sumBytes.reduce((sum, bytes) => sum + bytes, 0);
+  const memory = allocateBridge(1, arenaBytes);
+  const host = new CollectiveHost(ranks, memory);
+  const workerData: ComputingTask = { memory, sumBytes: task.sumBytes, rounds: task.rounds };
+  const worker = new Worker(new URL('./computing.js', import.meta.url), { workerData });
+  const measured: Measured[] = [];
+  worker.on('message', (message: Measured) => measured.push(message));
+  await once(worker, 'exit');
+  host.close();
+  return measured;
 }
 
 /** There and back between rank 0 and 1, halved. */

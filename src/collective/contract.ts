@@ -92,8 +92,9 @@ export interface Collective {
   readonly ended: Promise<Fault | null>;
 
   /**
-   * Ends the collective for all ranks; harmless when repeated. The others' operations fail with `node_lost`, which names
-   * this rank. Resolves when no socket is left.
+   * Ends the collective for all ranks; harmless when repeated. Within `collectiveFarewellMs`, so that all may close after
+   * their last operation, the others' operations fail with `node_lost`, which names this rank. Resolves when no socket is
+   * left.
    */
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@
  * it closes, so that it goes on from rank to rank.
  */
 import { type Fault, ShoalError } from '../shared/errors.js';
+import { TIMES } from '../shared/limits.js';
 import type { LinkPath } from './contract.js';
 import type { RankNames } from './culprit.js';
 import type { FrameStream } from './link/frameStream.js';
@@ -15,6 +16,8 @@ export class LinkGroup {
   /** Resolves when the group ends: with the fault, or with null when it was closed here. */
   readonly ended: Promise<Fault | null>;
   #failure: ShoalError | null = null;
+  /** Runs once a rank has left. */
+  #leaving: NodeJS.Timeout | undefined;
   /** Called with each new link. */
   onLinked: () => void = () => undefined;
 
@@ -40,7 +43,7 @@ export class LinkGroup {
     if (this.#links.has(path.rank)) {
       return this.names.fault('peer_protocol_error', path.rank, 'wants a second link').toFault();
     }
-    const link = new Link(stream, path, (ended, end) => this.fail(this.#faultOf(ended, end)));
+    const link = new Link(stream, path, (ended, end) => this.#hear(ended, end));
     this.#links.set(path.rank, link);
     this.onLinked();
     return null;
@@ -49,6 +52,7 @@ export class LinkGroup {
   /** Ends all links with a fault. Only the first one counts. */
   fail(error: ShoalError): void {
     if (this.#failure !== null) return;
+    clearTimeout(this.#leaving);
     this.#failure = error;
     const fault = error.toFault();
     for (const link of this.#links.values()) link.end(error, fault);
@@ -58,11 +62,22 @@ export class LinkGroup {
   /** Ends all links; resolves when their connections are gone. Harmless when repeated. */
   async close(): Promise<void> {
     if (this.#failure === null) {
+      clearTimeout(this.#leaving);
       this.#failure = new ShoalError('cancelled', 'the collective was closed');
       for (const link of this.#links.values()) link.end(this.#failure, null);
       this.#resolveEnded(null);
     }
     await Promise.all([...this.#links.values()].map((link) => link.closed()));
+  }
+
+  /**
+   * A rank that leaves has sent all that it owed. The last operation may still be on its way between the others, which
+   * leave next when all are done.
+   */
+  #hear(link: Link, end: LinkEnd): void {
+    const fault = this.#faultOf(link, end);
+    if (end.kind !== 'left') this.fail(fault);
+    else this.#leaving ??= setTimeout(() => this.fail(fault), TIMES.collectiveFarewellMs);
   }
 
   #faultOf({ peer }: Link, end: LinkEnd): ShoalError {

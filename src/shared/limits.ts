@@ -174,7 +174,7 @@ export const LIMITS = {
   collectivePaths: 16,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
-  /** Rounds that may be open on one instance's side channel, and instances whose rounds the master gathers. */
+  /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
   sideChannelRounds: 4,
   sideChannelInstances: 256,
 } as const;

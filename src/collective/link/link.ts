@@ -36,6 +36,8 @@ export class Link implements FrameHandler {
   readonly #writers = new Set<(reason: Error) => void>();
   readonly #pings = new Set<() => void>();
   #failure: Error | null = null;
+  /** The other end has said goodbye: that the connection closes is no news. */
+  #hasLeft = false;
 
   /** Takes the stream over: its next frame is for the lanes. */
   constructor(stream: FrameStream, path: LinkPath, onEnd: (link: Link, end: LinkEnd) => void) {
@@ -140,6 +142,7 @@ export class Link implements FrameHandler {
         this.#onEnd(this, { kind: 'told', fault: decodeFault(payload, this.peer) });
         return;
       case KIND.goodbye:
+        this.#hasLeft = true;
         this.#onEnd(this, { kind: 'left' });
         return;
       default:
@@ -148,7 +151,7 @@ export class Link implements FrameHandler {
   }
 
   ended(error: Error): void {
-    if (this.#failure !== null) return;
+    if (this.#failure !== null || this.#hasLeft) return;
     const kind = error instanceof WireError ? 'garbage' : 'lost';
     this.#onEnd(this, { kind, reason: error.message });
   }

@@ -194,6 +194,20 @@ function testFaults(startWorld: StartWorld): void {
     }
   });
 
+  test('ranks that close after their last operation do not disturb one another', LIMIT, async (context) => {
+    for (let round = 0; round < 10; round += 1) {
+      const ranks = await startWorld(context, 4);
+      const ends = ranks.map(async (rank) => {
+        const sum = Float32Array.of(1);
+        await rank.allReduce(sum);
+        await rank.barrier();
+        await rank.close();
+        return [sum[0], await rank.ended];
+      });
+      for (const end of await Promise.all(ends)) assert.deepEqual(end, [4, null]);
+    }
+  });
+
   test('a rank that is late is named by all, and ends all', LIMIT, async (context) => {
     for (const size of [2, 3, 4, 5]) {
       const ranks = await startWorld(context, size);

@@ -3,7 +3,7 @@
  * blobs, each behind its length (4), little-endian. A runner says one blob; the worker answers with those of all ranks.
  * `NO_BLOBS` as the count means that the round has failed, and the only blob says why.
  */
-import { LIMITS } from './limits.js';
+import { LIMITS } from '../limits.js';
 
 /** Environment variables with the paths of the pipes that a runner reads from and writes to. */
 export const SIDE_CHANNEL_IN = 'SHOAL_SIDE_CHANNEL_IN';
