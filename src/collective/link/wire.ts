@@ -40,7 +40,7 @@ export type Kind = (typeof KIND)[keyof typeof KIND];
 
 export const PROBE_BYTES = 16 * 1024;
 export const HELLO_BYTES = 40;
-export const ABORT_BYTES = 4 * 1024;
+const ABORT_BYTES = 4 * 1024;
 
 const LONGEST: Readonly<Record<Kind, number>> = {
   [KIND.hello]: HELLO_BYTES,
