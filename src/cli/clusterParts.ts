@@ -87,14 +87,19 @@ async function startLinks(
   if (peerPort !== null) return TlsPeerLinks.start(components, { name, host: peerHost, port: peerPort });
   try {
     return await TlsPeerLinks.start(components, { name, host: peerHost });
-  } catch {
-    return TlsPeerLinks.start(components, { name, host: peerHost, port: 0 });
+  } catch (error) {
+    // The port may be taken; when any other fails too, it is the address, and the first error says so.
+    return TlsPeerLinks.start(components, { name, host: peerHost, port: 0 }).catch(() => {
+      throw error;
+    });
   }
 }
 
+const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
 /** Where others reach this node: addresses that only this machine knows are of use when it has no others. */
 function ownAddresses(peerHost: string | null, port: number): string[] {
-  if (peerHost !== null) return [formatAddress({ host: peerHost, port })];
+  if (peerHost !== null && !ALL_ADDRESSES.has(peerHost)) return [formatAddress({ host: peerHost, port })];
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const outward = all.filter(({ internal, scopeid }) => !internal && !scopeid);
   const hosts = (outward.length > 0 ? outward : all.filter(({ scopeid }) => !scopeid)).map(
