@@ -9,7 +9,7 @@ import type { Failpoint } from './failpoints.js';
 import type { GenerationEvent, GenerationRequest } from './generation.js';
 import type { RunnerId } from './ids.js';
 
-export const RUNNER_PROTOCOL_VERSION = 3;
+export const RUNNER_PROTOCOL_VERSION = 4;
 
 /** File descriptor of the channel in the runner. */
 export const RUNNER_CHANNEL_FD = 3;
@@ -28,9 +28,26 @@ export interface RunnerSettings {
   readonly threads: number;
   /** Layers on the GPU; 0 = none, a large number = all. Ignored without a GPU backend. */
   readonly gpuLayers: number;
+  /** Its part in a model that several runners share; null for one that has the whole model. */
+  readonly part: RunnerPart | null;
 }
 
-type RunnerPhase = 'loading' | 'warming_up' | 'ready';
+/** One rank of a model over several runners. All ranks of an attempt have the same but for `rank`. */
+export interface RunnerPart {
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly sharding: 'Pipeline' | 'Tensor';
+  readonly transport: 'Ring' | 'Mesh';
+  /** By rank, layers [first, end): of slices, all of them. */
+  readonly layers: readonly { readonly first: number; readonly end: number }[];
+  /** Names of the ranks' nodes, for messages. */
+  readonly names: readonly string[];
+  /** 32 bytes that only the ranks of this attempt know. */
+  readonly secret: Uint8Array;
+}
+
+/** A runner with a part of a model is `connecting` until all ranks are linked. */
+type RunnerPhase = 'connecting' | 'loading' | 'warming_up' | 'ready';
 
 /** A sign of life of the compute thread; sent with each heartbeat. */
 export interface ComputePulse {

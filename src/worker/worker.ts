@@ -195,6 +195,7 @@ export class Worker {
       prefillChunkTokens: ENGINE.prefillChunkTokens,
       threads,
       gpuLayers: this.#options.gpuLayers,
+      part: null,
     };
   }
 }

@@ -85,6 +85,7 @@ export class RunnerClient {
         prefillChunkTokens: 64,
         threads: 1,
         gpuLayers: 0,
+        part: null,
         ...settings,
       },
     });

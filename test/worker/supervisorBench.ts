@@ -40,6 +40,7 @@ export class SupervisorBench {
         prefillChunkTokens: 16,
         threads: 1,
         gpuLayers: 0,
+        part: null,
       },
     );
     this.supervisor.start();

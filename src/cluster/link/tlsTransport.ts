@@ -48,7 +48,7 @@ export function listenerOptions({ psk, identity }: LinkSecret): TlsOptions {
 
 /** Resolves when the connection is encrypted; the caller bounds the time by destroying the socket. */
 export function dialTls({ host, port }: HostAndPort, { psk, identity }: LinkSecret): TLSSocket {
-  return connect({
+  const socket = connect({
     ...SUITE,
     ...SOCKET,
     host,
@@ -59,6 +59,10 @@ export function dialTls({ host, port }: HostAndPort, { psk, identity }: LinkSecr
     pskCallback: () => ({ psk, identity }),
     checkServerIdentity: () => undefined,
   } as ConnectionOptions);
+  // `connect` of TLS does not pass these on: without them a small frame waits for the acknowledgement of the last one.
+  socket.setNoDelay(SOCKET.noDelay);
+  socket.setKeepAlive(SOCKET.keepAlive, SOCKET.keepAliveInitialDelay);
+  return socket;
 }
 
 export function keyingMaterialOf(socket: TLSSocket): Buffer {

@@ -31,6 +31,7 @@ function newServer(chatTemplate: string | null = TEMPLATE) {
       prefillChunkTokens: 16,
       threads: 1,
       gpuLayers: 0,
+      part: null,
     },
   );
   return { server, tokenizer };
