@@ -43,6 +43,7 @@ const NEEDS_ALL: ReadonlySet<ControlEvent['kind']> = new Set([
   'PlacementRefused',
   'MetaInstanceFailed',
   'MetaInstanceServed',
+  'MetaInstanceSurplus',
   'MetaInstanceRecovered',
 ]);
 

@@ -32,6 +32,7 @@ export function metaInstanceCreated(
       ...UNTRIED,
       createdAt,
       placements: 0,
+      surplusSince: null,
     }),
     modelShapes: withEntry(state.modelShapes, modelId, shape),
   };
@@ -64,12 +65,12 @@ export function metaInstanceDeleted(
   };
 }
 
-/** What is ready has a place: why there was none, while its node was away, is over. */
+/** What is ready has a place and has not failed: what was said of it while its node was away is over. */
 export function metaInstanceServed(
   state: ClusterState,
   { metaInstanceId, since }: Event<'MetaInstanceServed'>,
 ): Partial<ClusterState> {
-  const placed = since === null ? {} : { placementProblem: null, nextAttempt: null };
+  const placed = since === null ? {} : { placementProblem: null, nextAttempt: null, hasFailed: false };
   return changeMetaInstance(state, metaInstanceId, () => ({ servedSince: since, ...placed }));
 }
 

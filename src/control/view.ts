@@ -141,6 +141,7 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       }) as Record<string, unknown>;
     }
     case 'MetaInstanceServed':
+    case 'MetaInstanceSurplus':
       return toWire({ ...event, since: event.since && isoTime(event.since) }) as Record<string, unknown>;
     case 'NodeStatusChanged':
       return toWire({ ...event, at: isoTime(event.at) }) as Record<string, unknown>;
