@@ -65,4 +65,21 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found:
       'A master that went on counted those who had followed it before, and took the rule back from a healthy one.',
   },
+  {
+    seed: 1_029,
+    minutes: 1.5,
+    found: 'That one instance of a wish served took the pause from another, which was tried again at once.',
+  },
+  {
+    seed: 1_268,
+    minutes: 1.5,
+    found:
+      'A failure that the master of the other side of a partition had counted was not counted on this one.',
+  },
+  {
+    seed: 1_350,
+    minutes: 1.5,
+    found:
+      'A master that was killed before its disk had a deletion came back, and gave its log to a follower that had slept.',
+  },
 ];
