@@ -56,13 +56,20 @@ export interface Page extends Omit<Locator, 'first' | 'last' | 'filter'> {
   setDefaultTimeout(milliseconds: number): void;
 }
 
+/** The browser's own protocol, for what it measures of a page. */
+export interface DevTools {
+  send<Result>(method: string, parameters?: object): Promise<Result>;
+}
+
 interface Context {
   newPage(): Promise<Page>;
+  newCDPSession(page: Page): Promise<DevTools>;
   close(): Promise<void>;
 }
 
 interface Chromium {
   newContext(options: { viewport: { width: number; height: number } }): Promise<Context>;
+  newBrowserCDPSession(): Promise<DevTools>;
   close(): Promise<void>;
 }
 
@@ -74,6 +81,7 @@ export interface WatchedPage {
   readonly requests: string[];
   /** Another tab of the same browser window: it shares what the browser keeps. */
   openBeside(url: string): Promise<Page>;
+  devTools(): Promise<DevTools>;
   close(): Promise<void>;
 }
 
@@ -121,7 +129,13 @@ export class Browser {
       await tab.goto(address);
       return tab;
     };
-    return { page, complaints, requests, openBeside, close: () => context.close() };
+    const devTools = () => context.newCDPSession(page);
+    return { page, complaints, requests, openBeside, devTools, close: () => context.close() };
+  }
+
+  /** Of the whole browser. */
+  devTools(): Promise<DevTools> {
+    return this.#chromium.newBrowserCDPSession();
   }
 
   close(): Promise<void> {
