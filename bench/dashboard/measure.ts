@@ -1,6 +1,5 @@
-/** What Chromium measures of a page. */
-import { readFileSync } from 'node:fs';
-import type { Browser, DevTools, Page } from '../../test/dashboard/browser.js';
+/** What is measured of a page. */
+import type { ChromiumPage } from './chromium.js';
 
 /** Frames of a page that was watched for a while. */
 export interface Frames {
@@ -10,7 +9,25 @@ export interface Frames {
   readonly longestMs: number;
 }
 
-export async function watchFrames(page: Page, milliseconds: number): Promise<Frames> {
+/** Milliseconds since its navigation began until the cluster is drawn and the page has time for the next input. */
+export function untilUsable(page: ChromiumPage): Promise<number> {
+  return page.evaluate(`new Promise((resolve) => {
+    const look = () => {
+      if (document.querySelector('article[data-node]') === null) requestAnimationFrame(look);
+      else setTimeout(() => resolve(performance.now()));
+    };
+    look();
+  })`);
+}
+
+/** Paths of what was fetched so far, the page itself first. */
+export function fetchedPaths(page: ChromiumPage): Promise<string[]> {
+  return page.evaluate(
+    `['/', ...performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)]`,
+  );
+}
+
+export async function watchFrames(page: ChromiumPage, milliseconds: number): Promise<Frames> {
   const times = await page.evaluate<number[]>(`new Promise((resolve) => {
     const times = [];
     const end = performance.now() + ${milliseconds};
@@ -31,41 +48,19 @@ export async function watchFrames(page: Page, milliseconds: number): Promise<Fra
   };
 }
 
-export interface Memory {
-  /** After a collection of garbage. */
+export interface PageFigures {
+  /** JavaScript heap after a collection of garbage. */
   readonly heapBytes: number;
-  /** What only the page's process has, Chromium's own parts in it included. */
-  readonly privateBytes: number;
+  /** Time that the main thread was at work since the page was opened. */
+  readonly busySeconds: number;
 }
 
-export async function measureMemory(browser: Browser, tools: DevTools): Promise<Memory> {
-  await tools.send('HeapProfiler.collectGarbage');
-  const { metrics } = await tools.send<{ metrics: { name: string; value: number }[] }>(
+/** `Performance.enable` comes before it. */
+export async function readFigures(page: ChromiumPage): Promise<PageFigures> {
+  await page.send('HeapProfiler.collectGarbage');
+  const { metrics } = await page.send<{ metrics: { name: string; value: number }[] }>(
     'Performance.getMetrics',
   );
-  const heapBytes = metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? 0;
-  return { heapBytes, privateBytes: await privateBytes(browser) };
-}
-
-/** Of the largest renderer: the browser has one page open. */
-async function privateBytes(browser: Browser): Promise<number> {
-  const { processInfo } = await (await browser.devTools()).send<{
-    processInfo: { type: string; id: number }[];
-  }>('SystemInfo.getProcessInfo');
-  const sizes = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => privateBytesOf(id));
-  return Math.max(0, ...sizes);
-}
-
-function privateBytesOf(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const kilobytes = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, amount]) => Number(amount));
-  return kilobytes.reduce((sum, amount) => sum + amount, 0) * 1_024;
-}
-
-/** Time that the page's main thread was at work, in seconds, since the page was opened. */
-export async function busySeconds(tools: DevTools): Promise<number> {
-  const { metrics } = await tools.send<{ metrics: { name: string; value: number }[] }>(
-    'Performance.getMetrics',
-  );
-  return metrics.find(({ name }) => name === 'TaskDuration')?.value ?? 0;
+  const value = (wanted: string) => metrics.find(({ name }) => name === wanted)?.value ?? 0;
+  return { heapBytes: value('JSHeapUsedSize'), busySeconds: value('TaskDuration') };
 }

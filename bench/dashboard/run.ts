@@ -2,7 +2,8 @@
  * The page in a real Chromium: what a first visit fetches and how long it takes until it can be used, and how it keeps
  * up with a large cluster in which much happens. The state is made up; API, events and page are the real ones.
  *
- *   node dist/bench/dashboard/run.js [--seconds 10] [--visits 9] [--nodes 50] [--instances 200] [--wishes 100] [--events 100]
+ *   node dist/bench/dashboard/run.js [--seconds 10] [--visits 9] [--nodes 50] [--instances 200] [--wishes 100]
+ *     [--events 100]
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +11,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startTestApi, type TestApi } from '../../src/api/testing/testApi.js';
 import { packageRoot } from '../../src/shared/packageRoot.js';
-import { Browser, whyNoBrowser } from '../../test/dashboard/browser.js';
-import { instance, largeState, node, runner } from '../../test/dashboard/madeUpState.js';
+import { largeState } from '../../test/dashboard/madeUpState.js';
+import { Chromium } from './chromium.js';
 import { Happenings } from './happenings.js';
-import { busySeconds, measureMemory, watchFrames } from './measure.js';
+import { fetchedPaths, readFigures, untilUsable, watchFrames } from './measure.js';
 
 const { values } = parseArgs({
   options: {
@@ -21,8 +22,8 @@ const { values } = parseArgs({
     visits: { type: 'string', default: '9' },
     nodes: { type: 'string', default: '50' },
     instances: { type: 'string', default: '200' },
-    events: { type: 'string', default: '100' },
     wishes: { type: 'string', default: '100' },
+    events: { type: 'string', default: '100' },
   },
 });
 const SECONDS = Number(values.seconds);
@@ -30,99 +31,83 @@ const NODES = Number(values.nodes);
 const INSTANCES = Number(values.instances);
 const EVENTS_PER_S = Number(values.events);
 const TICK_MS = 50;
-const VIEWS = ['Cluster', 'Chat', 'Activity', 'Connect'];
+const SETTLE_MS = 1_000;
+const VIEWS = ['cluster', 'chat', 'activity', 'connect'];
 
-if (whyNoBrowser() !== null) process.exit(1);
-const browser = await Browser.launch();
+const chromium = new Chromium();
 const api = await startTestApi();
 try {
-  await firstVisits(browser, api);
-  await muchHappens(browser, api);
+  await firstVisits(chromium, api);
+  await muchHappens(chromium, api);
 } finally {
-  await browser.close();
+  await chromium.close();
   await api.close();
 }
 
-async function firstVisits(browser: Browser, api: TestApi): Promise<void> {
-  api.state = smallState();
+async function firstVisits(chromium: Chromium, api: TestApi): Promise<void> {
+  api.state = largeState(2, 2);
   const times: number[] = [];
-  let files: string[] = [];
+  let paths: string[] = [];
   for (let visit = 0; visit < Number(values.visits); visit += 1) {
-    const { page, requests, close } = await browser.open(`${api.url}/`);
-    // The script of the page has run, the state is there and drawn, and a press of a key is answered.
-    const ready = await page.evaluate<number>(`new Promise((resolve) => {
-      const look = () => {
-        if (document.querySelector('article[data-node]') === null) requestAnimationFrame(look);
-        else setTimeout(() => resolve(performance.now()));
-      };
-      look();
-    })`);
-    times.push(ready);
-    files = requests.map((url) => new URL(url).pathname);
-    await close();
+    const page = await chromium.open(`${api.url}/`);
+    times.push(await untilUsable(page));
+    paths = await fetchedPaths(page);
+    await page.close();
   }
-  console.log('| first visit | |\n|---|---|');
-  console.log(`| fetched, gzip | ${kilobytes(fileBytes(files, '.gz'))} |`);
-  console.log(`| fetched, brotli | ${kilobytes(fileBytes(files, '.br'))} |`);
   const sorted = times.sort((a, b) => a - b);
-  console.log(
-    `| until it can be used, median | ${Math.round(sorted[Math.floor(sorted.length / 2)] as number)} ms |`,
-  );
-  console.log(
-    `| until it can be used, longest of ${sorted.length} | ${Math.round(sorted.at(-1) as number)} ms |`,
-  );
+  const rows = [
+    ['first visit', ''],
+    ['---', '---'],
+    ['fetched, gzip', kilobytes(fileBytes(paths, '.gz'))],
+    ['fetched, brotli', kilobytes(fileBytes(paths, '.br'))],
+    ['until it can be used, median', `${Math.round(sorted[Math.floor(sorted.length / 2)] ?? 0)} ms`],
+    [`until it can be used, longest of ${sorted.length}`, `${Math.round(sorted.at(-1) ?? 0)} ms`],
+  ];
+  for (const cells of rows) console.log(`| ${cells.join(' | ')} |`);
 }
 
-async function muchHappens(browser: Browser, api: TestApi): Promise<void> {
+async function muchHappens(chromium: Chromium, api: TestApi): Promise<void> {
   api.state = largeState(NODES, INSTANCES, Number(values.wishes));
   const happenings = new Happenings(api, { nodes: NODES, instances: INSTANCES });
-  const { page, requests, devTools, close } = await browser.open(`${api.url}/`);
-  const tools = await devTools();
-  await tools.send('Performance.enable');
-  await page.locator('article[data-node]').first().waitFor();
+  const page = await chromium.open(`${api.url}/`);
+  await page.send('Performance.enable');
+  await untilUsable(page);
   const ticker = setInterval(() => {
     for (let count = 0; count < (EVENTS_PER_S * TICK_MS) / 1_000; count += 1) happenings.happen();
   }, TICK_MS);
+  const heads = [
+    'view',
+    'frames/s',
+    'p99 frame',
+    'longest frame',
+    'main thread busy',
+    'heap',
+    'private memory',
+  ];
   console.log(
-    `\n| ${NODES} nodes, ${INSTANCES} instances, ${EVENTS_PER_S} events/s | frames/s | p99 frame | longest frame | main thread busy | heap | private memory |`,
+    `\n${NODES} nodes, ${INSTANCES} instances, ${values.wishes} wishes, ${EVENTS_PER_S} events/s:\n`,
   );
-  console.log('|---|---|---|---|---|---|---|');
+  console.log(`| ${heads.join(' | ')} |\n|${'---|'.repeat(heads.length)}`);
   for (const view of VIEWS) {
-    await page.getByRole('navigation').getByRole('link', { name: view, exact: true }).click();
-    await sleep(1_000);
-    const busyBefore = await busySeconds(tools);
+    await page.evaluate(`location.hash = '#${view}'`);
+    await sleep(SETTLE_MS);
+    const before = await readFigures(page);
     const { perSecond, p99Ms, longestMs } = await watchFrames(page, SECONDS * 1_000);
-    const busy = ((await busySeconds(tools)) - busyBefore) / SECONDS;
-    const { heapBytes, privateBytes } = await measureMemory(browser, tools);
+    const { heapBytes, busySeconds } = await readFigures(page);
     const cells = [
       view,
       perSecond.toFixed(1),
       `${Math.round(p99Ms)} ms`,
       `${Math.round(longestMs)} ms`,
-      `${Math.round(busy * 100)} %`,
+      `${Math.round(((busySeconds - before.busySeconds) / SECONDS) * 100)} %`,
       megabytes(heapBytes),
-      megabytes(privateBytes),
+      megabytes(await chromium.privateBytes()),
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
   clearInterval(ticker);
-  const whole = requests.filter((url) => new URL(url).pathname === '/state').length;
-  console.log(`\n${happenings.told} events were told; the page asked for the whole state ${whole} times.`);
-  await close();
-}
-
-function smallState() {
-  return {
-    index: 7,
-    node_id: 'n1',
-    master_node_id: 'n1',
-    nodes: { n1: node('n1', 'lighthouse') },
-    links: [],
-    instances: { i: instance('i', 'tiny', ['n1']) },
-    runners: { 'i-r0': runner('i-r0', 'n1') },
-    meta_instances: {},
-    tasks: {},
-  };
+  console.log(`\n${happenings.told} events were told.`);
+  await page.close();
 }
 
 /** As they lie in the built page; what the API answers itself is not counted. */

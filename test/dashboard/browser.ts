@@ -7,8 +7,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/shared/packageRoot.js';
 
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = [
+export const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-background-networking',
@@ -56,20 +56,13 @@ export interface Page extends Omit<Locator, 'first' | 'last' | 'filter'> {
   setDefaultTimeout(milliseconds: number): void;
 }
 
-/** The browser's own protocol, for what it measures of a page. */
-export interface DevTools {
-  send<Result>(method: string, parameters?: object): Promise<Result>;
-}
-
 interface Context {
   newPage(): Promise<Page>;
-  newCDPSession(page: Page): Promise<DevTools>;
   close(): Promise<void>;
 }
 
 interface Chromium {
   newContext(options: { viewport: { width: number; height: number } }): Promise<Context>;
-  newBrowserCDPSession(): Promise<DevTools>;
   close(): Promise<void>;
 }
 
@@ -81,7 +74,6 @@ export interface WatchedPage {
   readonly requests: string[];
   /** Another tab of the same browser window: it shares what the browser keeps. */
   openBeside(url: string): Promise<Page>;
-  devTools(): Promise<DevTools>;
   close(): Promise<void>;
 }
 
@@ -107,7 +99,9 @@ export class Browser {
     const { chromium } = dashboardPackages()('playwright-core') as {
       chromium: { launch(options: object): Promise<Chromium> };
     };
-    return new Browser(await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: STEP_MS }));
+    return new Browser(
+      await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS, timeout: STEP_MS }),
+    );
   }
 
   /** A page with a storage of its own. */
@@ -129,13 +123,7 @@ export class Browser {
       await tab.goto(address);
       return tab;
     };
-    const devTools = () => context.newCDPSession(page);
-    return { page, complaints, requests, openBeside, devTools, close: () => context.close() };
-  }
-
-  /** Of the whole browser. */
-  devTools(): Promise<DevTools> {
-    return this.#chromium.newBrowserCDPSession();
+    return { page, complaints, requests, openBeside, close: () => context.close() };
   }
 
   close(): Promise<void> {
