@@ -1,6 +1,7 @@
 /** The page's follower against a real API: live, resumed after a break, begun anew when told to, asking for a key. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NodeApi } from '../../dashboard/model/api.js';
 import { type Connection, Follower, type FollowerOptions } from '../../dashboard/model/follow.js';
 import type { PageState, WireEvent } from '../../dashboard/model/wire.js';
@@ -34,14 +35,7 @@ class Watcher {
         api,
         hasKey: () => this.key !== null,
         now: () => Date.now(),
-        wait: (milliseconds, signal) =>
-          new Promise((resolve) => {
-            const timer = setTimeout(resolve, milliseconds);
-            signal.addEventListener('abort', () => {
-              clearTimeout(timer);
-              resolve();
-            });
-          }),
+        wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
         onState: (state) => this.states.push(state),
         onConnection: (connection) => this.connections.push(connection),
         onEvent: (event) => this.events.push(event),
