@@ -27,6 +27,9 @@ test('R4: of a model that nobody wants, the client is told how to start it', () 
   const { code, message } = faultOf(new Scene('a'));
   assert.equal(code, 'no_instance');
   assert.match(message, new RegExp(`no instance of ${MODEL} is running; \`shoal deploy ${MODEL}\``));
+  const unknown = faultOf(new Scene('a'), 'gpt-4o' as ModelId);
+  assert.equal(unknown.code, 'no_instance');
+  assert.match(unknown.message, /no node has a model of this name, and `shoal models list`/);
 });
 
 test('R4: of a wish that is tried again, the client is told why and when; soon after that it is served', () => {

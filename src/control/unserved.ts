@@ -35,10 +35,11 @@ export function unserved(
     .sort((a, b) => a.prospect - b.prospect);
   if (wish !== undefined && plain.length === 0) return ofWish(state, wish.one, now);
   if (instances.length > 0) return allFailed(state, modelId, instances, now);
-  return {
-    code: 'no_instance',
-    message: `no instance of ${modelId} is running; \`shoal deploy ${modelId}\` starts one`,
-  };
+  const isHere = [...state.nodes.values()].some(({ models }) => models.includes(modelId));
+  const remedy = isHere
+    ? `\`shoal deploy ${modelId}\` starts one`
+    : 'no node has a model of this name, and `shoal models list` shows those that there are';
+  return { code: 'no_instance', message: `no instance of ${modelId} is running; ${remedy}` };
 }
 
 function ofWish(state: ClusterState, wish: MetaInstanceRecord, now: number): Fault {

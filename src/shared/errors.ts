@@ -214,7 +214,8 @@ export const ERRORS = {
     type: 'invalid_request_error',
     retryable: false,
     meaning: 'The nodes cannot take the model as it was asked for; `details.nodes` has the reason of each.',
-    remedy: 'Ask for less, use a smaller quantisation or context, or offer more with `--memory`.',
+    remedy:
+      'Ask for what there is, add a node, use a smaller quantisation or context, or offer more with `--memory`.',
   },
   storage_failed: {
     status: 500,
