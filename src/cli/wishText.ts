@@ -98,7 +98,7 @@ const isDead = (state: StateForm, nodeId: string): boolean =>
   (state.nodes[nodeId]?.status ?? 'dead') === 'dead';
 
 /** Is a node of it gone? */
-export const isLost = (state: StateForm, { shards }: InstanceForm): boolean =>
+const isLost = (state: StateForm, { shards }: InstanceForm): boolean =>
   shards.some(({ node_id: nodeId }) => isDead(state, nodeId));
 
 /** Left to a lost node, which may serve others with it, while the wish is served elsewhere. */
