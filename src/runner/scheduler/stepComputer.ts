@@ -143,18 +143,28 @@ export class StepComputer {
 
   /** Returns why the choice is over, or null when it goes on. */
   #extend(task: Task, sequence: Sequence, logits: Float32Array): FinishReason | null {
-    const token = this.#sampler.draw(logits, {
+    const known = task.resume?.[sequence.choice];
+    if (known?.reason != null) {
+      // It has ended elsewhere: its tokens count, and nothing of it is computed.
+      for (const token of known.tokens) sequence.push(token);
+      return known.reason;
+    }
+    const token = known?.tokens[sequence.answerTokens] ?? this.#drawn(task, sequence, logits);
+    if (this.#endTokens.has(token)) return 'stop';
+    sequence.push(token);
+    const chance = task.topLogprobs === null ? null : chances(logits, token, task.topLogprobs);
+    if (task.answer.token(sequence.choice, token, chance)) return 'stop';
+    return sequence.length === sequence.tokens.length ? 'length' : null;
+  }
+
+  #drawn(task: Task, sequence: Sequence, logits: Float32Array): number {
+    return this.#sampler.draw(logits, {
       sampling: task.sampling,
       key: sequence.key,
       forbidden: task.ignoreEos ? this.#endTokens : NOTHING_FORBIDDEN,
       history: sequence.history,
       position: sequence.length,
     });
-    if (this.#endTokens.has(token)) return 'stop';
-    sequence.push(token);
-    const chance = task.topLogprobs === null ? null : chances(logits, token, task.topLogprobs);
-    if (task.answer.token(sequence.choice, token, chance)) return 'stop';
-    return sequence.length === sequence.tokens.length ? 'length' : null;
   }
 }
 
