@@ -105,6 +105,8 @@ export interface GenerationStats {
   readonly timeToFirstTokenMs: number;
   readonly decodeMs: number;
   readonly peakMemoryBytes: number;
+  /** How often the answer went on at another place. @default 0 */
+  readonly moves?: number;
 }
 
 /** The tags around reasoning at the beginning of a choice's text. */

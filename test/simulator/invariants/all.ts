@@ -7,6 +7,7 @@ import { quietWhenHealthy, servedWhenHealthy } from './health.js';
 import { equalLogs, equalStates } from './logs.js';
 import { balancedRouting, healthyRouting } from './routing.js';
 import { settledInvariants } from './settled.js';
+import { answersSurvive, wholeAnswers } from './survival.js';
 import { boundedTalk } from './talk.js';
 import { noDeletionUndone, noWishLost } from './wishes.js';
 
@@ -15,6 +16,8 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   equalLogs,
   equalStates,
   oneEndARequest,
+  wholeAnswers,
+  answersSurvive,
   healthyRouting,
   balancedRouting,
   noWishLost,

@@ -1,7 +1,7 @@
+import type { AssignTask } from '../../../src/control/cluster/commands.js';
 import { instanceStatus, runningTasks } from '../../../src/control/instances.js';
 import { firstShard } from '../../../src/control/routing.js';
 import type { InstanceRecord } from '../../../src/control/state.js';
-import type { NodeId } from '../../../src/shared/ids.js';
 import { LIMITS } from '../../../src/shared/limits.js';
 import type { Process } from '../machine.js';
 import { type Invariant, Violation } from './contract.js';
@@ -11,7 +11,7 @@ const BALANCED = 'balanced-routing';
 
 /** Calls back with each task that this master has just assigned by its own choice. */
 function decided(
-  check: (process: Process, instance: InstanceRecord, unreachable: readonly NodeId[]) => void,
+  check: (process: Process, instance: InstanceRecord, command: AssignTask) => void,
 ): Invariant['watch'] {
   return () => ({
     handled(process, input, outputs) {
@@ -25,7 +25,7 @@ function decided(
         const { task } = output.entry.event;
         const instance = core.state.instances.get(task.instanceId);
         if (instance === undefined) throw new Violation(HEALTHY, `${machine.id} assigns to no instance`);
-        check(process, instance, command.unreachable);
+        check(process, instance, command);
       }
     },
   });
@@ -47,7 +47,7 @@ export const balancedRouting: Invariant = {
   meaning:
     'A master chooses the instance with the fewest tasks among the ready ones, and one that loads only when none is ready.',
   kind: 'safety',
-  watch: decided(({ core, name }, chosen, unreachable) => {
+  watch: decided(({ core, name }, chosen, { unreachable, avoid }) => {
     const { state } = core;
     const tasks = runningTasks(state, chosen.instanceId) - 1;
     for (const other of state.instances.values()) {
@@ -62,7 +62,12 @@ export const balancedRouting: Invariant = {
       const otherTasks = runningTasks(state, other.instanceId);
       const isPreferred = status === 'ready' && instanceStatus(state, chosen) === 'starting';
       const isBusy = otherTasks >= tasks || status !== instanceStatus(state, chosen);
-      if (other === chosen || (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)) continue;
+      if (
+        other === chosen ||
+        other.instanceId === avoid ||
+        (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)
+      )
+        continue;
       throw new Violation(
         BALANCED,
         `${name} chooses ${chosen.instanceId} with ${tasks} tasks before ${other.instanceId} with ${otherTasks}`,
