@@ -1,6 +1,6 @@
 /** What the parts of a node's core share: who it is, what it knows, what its standing is, and what it says. */
 import type { NodeId } from '../../shared/ids.js';
-import type { LinkFacts } from '../placement/types.js';
+import { type Measurements, NOTHING_MEASURED } from '../measurements.js';
 import type { ClusterState, NodeFact } from '../state.js';
 import type { ControlLog } from './controlLog.js';
 import { Membership } from './membership.js';
@@ -21,10 +21,14 @@ export class NodeContext {
   reign: Reign | null = null;
   /** Has the master's log arrived since this node follows it? */
   isSynced = false;
+  /** The term of the master's reign in which this node last told it everything. */
+  joinedTerm = 0;
+  /** The master goes on in another reign, perhaps after a new start, with a log that ours is no beginning of. */
+  mustJoinAgain = false;
   /** A master that stood still does not decide before this. */
   resumeAt = 0;
-  /** The newest measured links of all nodes. */
-  links: readonly LinkFacts[] = [];
+  /** The newest of all nodes. */
+  measured: Measurements = NOTHING_MEASURED;
   /** Something was decided that may bear on what should run. */
   isUnreconciled = false;
   /** Something in the next pulse is news. */
