@@ -17,9 +17,9 @@ export function readRegister({ links }: ClusterParts, worker: Worker, apiUrl: st
     apiUrl,
     links: [...links.peers.values()].map(({ nodeId, roundTripUs }) => ({ to: nodeId, rttUs: roundTripUs })),
     runners: Object.fromEntries(
-      [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [
+      [...worker.telemetry()].map(([runnerId, { progress, model, load, generatedTokens }]) => [
         runnerId,
-        { progress, model, load },
+        { progress, model, load, generatedTokens },
       ]),
     ),
   };

@@ -158,6 +158,8 @@ export const LIMITS = {
   /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
   keptConversations: 50,
   keptConversationCharacters: 2_000_000,
+  /** Samples of the last hour that a node keeps, one every `hourStepMs`. */
+  hourSamples: 360,
   /** Lines of what happens that an open dashboard keeps. */
   dashboardFeedLines: 500,
   /** One event of a stream that the dashboard reads; a longer one breaks the connection. */
@@ -218,6 +220,8 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** A node takes a sample of what happens in the cluster this often. */
+  hourStepMs: 10_000,
   /** An open dashboard that lost its node tries again after this, then after twice as long, up to the longest pause. */
   dashboardRetryMs: 500,
   dashboardLongestRetryMs: 10_000,

@@ -20,9 +20,11 @@ export interface RunnerTelemetry {
   readonly load: RunnerLoad | null;
   /** `performance.now()` of the last heartbeat; null before the first one of a process. */
   readonly heartbeatAtMs: number | null;
+  /** By all processes of the runner on this node together. */
+  readonly generatedTokens: number;
 }
 
-const NOTHING_MEASURED: RunnerTelemetry = { progress: null, model: null, load: null, heartbeatAtMs: null };
+const NOTHING_MEASURED = { progress: null, model: null, load: null, heartbeatAtMs: null } as const;
 
 export interface SupervisorComponents {
   /** Script of the runner process. */
@@ -58,7 +60,8 @@ export class Supervisor {
   #status: RunnerStatus = 'stopped';
   /** Kept while the runner comes back, so that people see why it was away. */
   #lastFailure: RunnerFailure | null = null;
-  #telemetry = NOTHING_MEASURED;
+  #telemetry: Omit<RunnerTelemetry, 'generatedTokens'> = NOTHING_MEASURED;
+  #generatedTokens = 0;
 
   constructor(components: SupervisorComponents, settings: RunnerSettings) {
     this.#components = components;
@@ -68,7 +71,7 @@ export class Supervisor {
   }
 
   get telemetry(): RunnerTelemetry {
-    return this.#telemetry;
+    return { ...this.#telemetry, generatedTokens: this.#generatedTokens };
   }
 
   start(): void {
@@ -85,6 +88,9 @@ export class Supervisor {
         onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
         onLoad: (load) => {
           this.#telemetry = { ...this.#telemetry, load, heartbeatAtMs: performance.now() };
+        },
+        onTokens: (count) => {
+          this.#generatedTokens += count;
         },
         onOutputLine: (line) => this.#components.onOutputLine(line),
         onEnd: (failure) => this.#ended(failure),
