@@ -158,6 +158,8 @@ export const LIMITS = {
   /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
   keptConversations: 50,
   keptConversationCharacters: 2_000_000,
+  /** Of the moves of one answer it keeps the newest. */
+  keptMoves: 16,
   /** Samples of the last hour that a node keeps, one every `hourStepMs`. */
   hourSamples: 360,
   /** Lines of what happens that an open dashboard keeps. */
@@ -229,6 +231,10 @@ export const TIMES = {
   dashboardSilenceMs: 25_000,
   /** A dashboard that is seen asks for the measured values this often. */
   dashboardMeasureMs: 2_000,
+  /** While its charts are seen, it asks for the last hour this often. */
+  dashboardHourMs: 5_000,
+  /** It hides the join token by itself after this. */
+  dashboardTokenShownMs: 60_000,
   /** The dashboard waits this long for an answer that is no stream. */
   dashboardAnswerMs: 30_000,
   /** Nodes tell each other this often that they are there. */
