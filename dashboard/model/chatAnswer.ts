@@ -1,6 +1,7 @@
 /** One answer on its way: the request's body, and what its stream adds to the message. */
-import type { PageFault } from './api.js';
+
 import { LIMITS } from '../../src/shared/limits.js';
+import type { PageFault } from './api.js';
 import {
   type AnswerFacts,
   type AnswerMove,
@@ -120,7 +121,12 @@ const MOVED = 'moved ';
 function readMove(comment: string): AnswerMove | null {
   if (!comment.startsWith(MOVED)) return null;
   try {
-    const { from, to, reason, waited_ms: waited } = JSON.parse(comment.slice(MOVED.length)) as Record<string, unknown>;
+    const {
+      from,
+      to,
+      reason,
+      waited_ms: waited,
+    } = JSON.parse(comment.slice(MOVED.length)) as Record<string, unknown>;
     if (typeof from !== 'string' || typeof to !== 'string' || typeof reason !== 'string') return null;
     return { from, to, reason, waitedMs: typeof waited === 'number' ? waited : null };
   } catch {

@@ -102,7 +102,8 @@ test('an answer grows, and tells first token, rate and who served it', () => {
 
 test('R60: an answer that was moved says from where to where, why, and how long it stood still', () => {
   const reader = new AnswerReader(0);
-  const note = (to: string) => `moved ${JSON.stringify({ from: 'i1', to, reason: 'node_lost', waited_ms: 900 })}`;
+  const note = (to: string) =>
+    `moved ${JSON.stringify({ from: 'i1', to, reason: 'node_lost', waited_ms: 900 })}`;
   let message = reader.headers(blank(), new Headers({ 'x-instance-id': 'i1' }));
   message = reader.event(message, chunk({ content: 'Once' }), 5);
   message = reader.comment(message, note('i2'));
@@ -112,7 +113,8 @@ test('R60: an answer that was moved says from where to where, why, and how long 
   for (const other of ['keep-alive', 'moved', 'moved {', 'moved {"from":1}', 'moved null', '']) {
     assert.equal(reader.comment(message, other), message, other);
   }
-  for (let move = 0; move < 2 * LIMITS.keptMoves; move += 1) message = reader.comment(message, note(`j${move}`));
+  for (let move = 0; move < 2 * LIMITS.keptMoves; move += 1)
+    message = reader.comment(message, note(`j${move}`));
   assert.equal(message.answer?.moves.length, LIMITS.keptMoves);
 });
 

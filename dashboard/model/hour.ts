@@ -94,7 +94,7 @@ export function hourCharts(hour: HourColumns): Chart[] {
   const rates = tokenRates(hour);
   const fastest = Math.max(0, ...rates.map(({ value }) => value));
   const [used, total] = [hour.memory_used_bytes.at(-1) ?? 0, hour.memory_total_bytes.at(-1) ?? 0];
-  return [
+  const charts: Omit<Chart, 'top'>[] = [
     {
       id: 'requests',
       name: 'Requests a minute',
@@ -144,7 +144,8 @@ export function hourCharts(hour: HourColumns): Chart[] {
       format: formatBytes,
       summary: `${formatBytes(used)} of ${formatBytes(total)} are used now`,
     },
-  ].map((chart) => ({ ...chart, top: topOf(chart as Chart) }) as Chart);
+  ];
+  return charts.map((chart) => ({ ...chart, top: topOf(chart) }));
 }
 
 /** One point a minute, with nothing for minutes of which nothing is known. The last one has just begun. */
@@ -185,7 +186,8 @@ export function runsOf(points: readonly ChartPoint[], stepMs: number): ChartPoin
   const runs: ChartPoint[][] = [];
   for (const point of points) {
     const last = runs.at(-1)?.at(-1);
-    if (last === undefined || point.atMs - last.atMs > stepMs * GAP_STEPS || point.atMs < last.atMs) runs.push([point]);
+    if (last === undefined || point.atMs - last.atMs > stepMs * GAP_STEPS || point.atMs < last.atMs)
+      runs.push([point]);
     else runs.at(-1)?.push(point);
   }
   return runs;
