@@ -58,8 +58,10 @@ export interface Chart {
   readonly summary: string;
 }
 
-export const HOUR_MS = 3_600_000;
 export const MINUTE_MS = 60_000;
+/** A node that has not been up for an hour shows less, so that it can be seen; the last one is the whole hour. */
+const SPANS_MS = [10, 30, 60].map((minutes) => minutes * MINUTE_MS);
+const HOUR_MS = 60 * MINUTE_MS;
 /** Samples that are further apart than this many steps have a gap between them: the node stood still. */
 const GAP_STEPS = 3;
 const SHORTEST_STEP_MS = 1_000;
@@ -78,12 +80,13 @@ export function readHour(value: unknown): HourColumns | null {
 
 export function hourCharts(hour: HourColumns): Chart[] {
   const untilMs = hour.at_ms.at(-1) ?? 0;
-  const span = { fromMs: untilMs - HOUR_MS, untilMs };
+  const knownMs = untilMs - (hour.at_ms[0] ?? untilMs);
+  const span = { fromMs: untilMs - (SPANS_MS.find((spanMs) => spanMs >= knownMs) ?? HOUR_MS), untilMs };
   const count = (value: number) => String(Math.round(value));
   const bars = (name: string, tone: Tone, column: readonly number[]): ChartSeries => ({
     name,
     tone,
-    points: perMinute(hour.at_ms, column, untilMs),
+    points: perMinute(hour.at_ms, column),
   });
   const lines = (name: string, tone: Tone, column: readonly number[]): ChartSeries => ({
     name,
@@ -149,15 +152,13 @@ export function hourCharts(hour: HourColumns): Chart[] {
 }
 
 /** One point a minute, with nothing for minutes of which nothing is known. The last one has just begun. */
-function perMinute(times: readonly number[], column: readonly number[], untilMs: number): ChartPoint[] {
+function perMinute(times: readonly number[], column: readonly number[]): ChartPoint[] {
   const minutes = new Map<number, number>();
   times.forEach((atMs, at) => {
     const minute = Math.floor(atMs / MINUTE_MS);
     minutes.set(minute, (minutes.get(minute) ?? 0) + (column[at] ?? 0));
   });
-  return [...minutes]
-    .map(([minute, value]) => ({ atMs: minute * MINUTE_MS, value }))
-    .filter(({ atMs }) => atMs > untilMs - HOUR_MS);
+  return [...minutes].map(([minute, value]) => ({ atMs: minute * MINUTE_MS, value }));
 }
 
 /** The first sample of a node counts since nobody knows when. */

@@ -16,7 +16,7 @@ export interface HourSources {
 
 export function readHour({ nodeId, cluster, registers, readRegister }: HourSources): HourReading {
   const { state } = cluster;
-  const found = [...state.nodes.keys()].flatMap(
+  const found = [...new Set([nodeId, ...state.nodes.keys()])].flatMap(
     (id) => (id === nodeId ? readRegister() : registers.of(id)?.register) ?? [],
   );
   const tokensByRunner = new Map<string, number>();
