@@ -15,11 +15,12 @@ export function readRegister({ links }: ClusterParts, worker: Worker, apiUrl: st
     memory: { totalBytes, availableBytes: roundTo(availableBytes, MEMORY_STEP_BYTES) },
     cpu: { cores: availableParallelism(), loadAverage: roundTo(loadavg()[0] ?? 0, LOAD_STEP) },
     apiUrl,
+    generatedTokens: worker.generatedTokens,
     links: [...links.peers.values()].map(({ nodeId, roundTripUs }) => ({ to: nodeId, rttUs: roundTripUs })),
     runners: Object.fromEntries(
-      [...worker.telemetry()].map(([runnerId, { progress, model, load, generatedTokens }]) => [
+      [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [
         runnerId,
-        { progress, model, load, generatedTokens },
+        { progress, model, load },
       ]),
     ),
   };

@@ -20,10 +20,11 @@ import { LastHour } from '../telemetry/lastHour.js';
 import { readHour, watchHour } from './watchHour.js';
 
 const GIB = 2 ** 30;
-const register = (runners: Register['runners']): Register => ({
+const register = (runners: Register['runners'], generatedTokens?: number): Register => ({
   memory: { totalBytes: 8 * GIB, availableBytes: 6 * GIB },
   cpu: { cores: 2, loadAverage: 0 },
   apiUrl: '',
+  ...(generatedTokens === undefined ? {} : { generatedTokens }),
   links: [],
   runners,
 });
@@ -74,25 +75,21 @@ test('R74: requests count once by how they ended, whatever ended them; those bef
 test('what all nodes tell of themselves is one sum; what another version tells does not break it', () => {
   const { cluster, happen } = startCluster();
   happen(nodeJoined(), nodeJoined(OTHER_NODE));
-  const other = register({
-    r2: { load: { queuedRequests: 3 }, generatedTokens: 7 },
-    r3: { load: null, generatedTokens: 'x' },
-  });
+  const other = register({ r2: { load: { queuedRequests: 3 } }, r3: { load: 'x' } });
   const reading = readHour({
     nodeId: NODE,
     cluster,
     registers: { of: (id) => (id === OTHER_NODE ? { register: other, at: 0 } : null) },
-    readRegister: () => register({ r1: { load: { queuedRequests: 1 }, generatedTokens: 5 } }),
+    readRegister: () => register({ r1: { load: { queuedRequests: 1 } } }, 5),
   });
   assert.deepEqual(reading, {
     queued: 4,
     running: 0,
     memoryUsedBytes: 4 * GIB,
     memoryTotalBytes: 16 * GIB,
-    tokensByRunner: new Map([
-      ['r1', 5],
-      ['r2', 7],
-      ['r3', 0],
+    tokensByNode: new Map([
+      [NODE, 5],
+      [OTHER_NODE, 0],
     ]),
   });
 });

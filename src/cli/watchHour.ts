@@ -16,20 +16,20 @@ export interface HourSources {
 
 export function readHour({ nodeId, cluster, registers, readRegister }: HourSources): HourReading {
   const { state } = cluster;
-  const found = [...new Set([nodeId, ...state.nodes.keys()])].flatMap(
-    (id) => (id === nodeId ? readRegister() : registers.of(id)?.register) ?? [],
-  );
-  const tokensByRunner = new Map<string, number>();
   const reading = { queued: 0, memoryUsedBytes: 0, memoryTotalBytes: 0 };
-  for (const { memory, runners } of found) {
+  const tokensByNode = new Map<NodeId, number>();
+  for (const id of new Set([nodeId, ...state.nodes.keys()])) {
+    const register = id === nodeId ? readRegister() : registers.of(id)?.register;
+    if (register === undefined) continue;
+    const { memory, runners, generatedTokens } = register;
     reading.memoryUsedBytes += memory.totalBytes - memory.availableBytes;
     reading.memoryTotalBytes += memory.totalBytes;
-    for (const [runnerId, { load, generatedTokens }] of Object.entries(runners)) {
+    for (const { load } of Object.values(runners)) {
       reading.queued += numberOf((load as { queuedRequests?: unknown } | null)?.queuedRequests);
-      tokensByRunner.set(runnerId, numberOf(generatedTokens));
     }
+    tokensByNode.set(id, numberOf(generatedTokens));
   }
-  return { ...reading, running: [...tasksIn(state)].length, tokensByRunner };
+  return { ...reading, running: [...tasksIn(state)].length, tokensByNode };
 }
 
 /** What another node tells may be of another version. */

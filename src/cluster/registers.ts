@@ -13,6 +13,8 @@ export interface Register {
   readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   readonly cpu: { readonly cores: number; readonly loadAverage: number };
   readonly apiUrl: string;
+  /** By the runners of the node, since it was started. Absent in what nodes of other versions tell. */
+  readonly generatedTokens?: number;
   /** Round trips on the node's own links. */
   readonly links: readonly { readonly to: NodeId; readonly rttUs: number | null }[];
   /** By runner id. */

@@ -10,7 +10,7 @@ const quiet: HourReading = {
   queued: 0,
   memoryUsedBytes: 3,
   memoryTotalBytes: 8,
-  tokensByRunner: new Map(),
+  tokensByNode: new Map(),
 };
 
 test('R74: a sample has what was counted since the one before, and what is so now', () => {
@@ -47,28 +47,25 @@ test('no more is kept than an hour', () => {
   assert.equal(hour.samples.length, LIMITS.hourSamples + 1);
 });
 
-test('tokens are those since the sample before, whatever comes, goes and begins anew', () => {
-  const [added, all] = [fc.nat(50), fc.constantFrom('a', 'b', 'c')];
-  const step = fc.record({ runner: all, added, restarts: fc.boolean(), leaves: fc.boolean() });
+test('tokens are those since the sample before, whatever node comes, goes and begins anew', () => {
+  const step = fc.record({
+    node: fc.constantFrom('a', 'b', 'c'),
+    added: fc.nat(50),
+    change: fc.constantFrom('works', 'is started again', 'goes'),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       const tokens = new Map<string, number>();
-      const hour = new LastHour({
-        read: () => ({ ...quiet, tokensByRunner: new Map(tokens) }),
-        now: () => 0,
-      });
+      const hour = new LastHour({ read: () => ({ ...quiet, tokensByNode: new Map(tokens) }), now: () => 0 });
       hour.sample();
       let expected = 0;
-      for (const { runner, added, restarts, leaves } of steps) {
-        const known = tokens.get(runner);
-        if (leaves) tokens.delete(runner);
-        // Of a runner that is new here, nobody knows since when it has been at work.
-        else if (known === undefined) tokens.set(runner, added);
-        else if (restarts && added < known) {
-          tokens.set(runner, added);
-          expected += added;
-        } else {
-          tokens.set(runner, known + added);
+      for (const { node, added, change } of steps) {
+        const known = tokens.get(node);
+        if (change === 'goes') tokens.delete(node);
+        // Of a node that is new here, nobody knows since when it has been at work.
+        else if (known === undefined) tokens.set(node, added);
+        else if (change === 'works' || added < known) {
+          tokens.set(node, change === 'works' ? known + added : added);
           expected += added;
         }
         hour.sample();

@@ -6,8 +6,8 @@ import type { HourCounts, HourGauges, HourSample } from '../shared/lastHour.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
 
 export interface HourReading extends HourGauges {
-  /** Tokens that each runner has generated since it was first started, by runner id. */
-  readonly tokensByRunner: ReadonlyMap<string, number>;
+  /** What each node has generated since it was started, by node id. */
+  readonly tokensByNode: ReadonlyMap<string, number>;
 }
 
 export interface LastHourComponents {
@@ -30,7 +30,7 @@ export class LastHour {
   readonly #components: LastHourComponents;
   readonly #samples: HourSample[] = [];
   #counts = { ...NOTHING };
-  #tokens: ReadonlyMap<string, number> = new Map();
+  #tokens: HourReading['tokensByNode'] = new Map();
   #ticker: NodeJS.Timeout | undefined;
 
   constructor(components: LastHourComponents) {
@@ -57,7 +57,7 @@ export class LastHour {
     this.#samples.push(this.#sampleOf(reading));
     if (this.#samples.length > LIMITS.hourSamples) this.#samples.shift();
     this.#counts = { ...NOTHING };
-    this.#tokens = reading.tokensByRunner;
+    this.#tokens = reading.tokensByNode;
   }
 
   /** Oldest first; the last one is of the step that goes on, and shorter than the others. */
@@ -65,18 +65,19 @@ export class LastHour {
     return [...this.#samples, this.#sampleOf(this.#components.read())];
   }
 
-  #sampleOf({ tokensByRunner, ...gauges }: HourReading): HourSample {
+  #sampleOf({ tokensByNode, ...gauges }: HourReading): HourSample {
     return {
       atMs: this.#components.now(),
       ...gauges,
       ...this.#counts,
-      generatedTokens: sumOf([...tokensByRunner].map(([runner, tokens]) => this.#generated(runner, tokens))),
+      generatedTokens: sumOf([...tokensByNode].map(([nodeId, tokens]) => this.#generated(nodeId, tokens))),
     };
   }
 
-  /** A runner that is heard of for the first time may have been at work for days: it counts from now on. */
-  #generated(runner: string, tokens: number): number {
-    const before = this.#tokens.get(runner) ?? tokens;
+  /** A node that is heard of for the first time may have been at work for days: it counts from now on. */
+  #generated(nodeId: string, tokens: number): number {
+    const before = this.#tokens.get(nodeId) ?? tokens;
+    // A count that is smaller has begun anew.
     return tokens >= before ? tokens - before : tokens;
   }
 }

@@ -37,7 +37,7 @@ import { runnerEnvironment } from './runnerEnvironment.js';
 export interface RunnerProcessEvents {
   onStatus(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void;
   onLoad(load: RunnerLoad): void;
-  /** So many more were generated. */
+  /** So many more tokens were generated. */
   onTokens(count: number): void;
   onOutputLine(line: string): void;
   /** Exactly once. The failure is null when the end was asked for. */

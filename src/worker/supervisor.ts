@@ -20,11 +20,9 @@ export interface RunnerTelemetry {
   readonly load: RunnerLoad | null;
   /** `performance.now()` of the last heartbeat; null before the first one of a process. */
   readonly heartbeatAtMs: number | null;
-  /** By all processes of the runner on this node together. */
-  readonly generatedTokens: number;
 }
 
-const NOTHING_MEASURED = { progress: null, model: null, load: null, heartbeatAtMs: null } as const;
+const NOTHING_MEASURED: RunnerTelemetry = { progress: null, model: null, load: null, heartbeatAtMs: null };
 
 export interface SupervisorComponents {
   /** Script of the runner process. */
@@ -34,6 +32,8 @@ export interface SupervisorComponents {
   readonly publish: (report: RunnerReport) => void;
   readonly onOutputLine: (line: string) => void;
   readonly onFailure: (failure: RunnerFailure) => void;
+  /** So many more tokens were generated. */
+  readonly onTokens: (count: number) => void;
   /** A process was started, or has ended. */
   readonly onStarted: (pid: number) => void;
   readonly onEnded: (pid: number) => void;
@@ -60,8 +60,7 @@ export class Supervisor {
   #status: RunnerStatus = 'stopped';
   /** Kept while the runner comes back, so that people see why it was away. */
   #lastFailure: RunnerFailure | null = null;
-  #telemetry: Omit<RunnerTelemetry, 'generatedTokens'> = NOTHING_MEASURED;
-  #generatedTokens = 0;
+  #telemetry = NOTHING_MEASURED;
 
   constructor(components: SupervisorComponents, settings: RunnerSettings) {
     this.#components = components;
@@ -71,7 +70,7 @@ export class Supervisor {
   }
 
   get telemetry(): RunnerTelemetry {
-    return { ...this.#telemetry, generatedTokens: this.#generatedTokens };
+    return this.#telemetry;
   }
 
   start(): void {
@@ -89,9 +88,7 @@ export class Supervisor {
         onLoad: (load) => {
           this.#telemetry = { ...this.#telemetry, load, heartbeatAtMs: performance.now() };
         },
-        onTokens: (count) => {
-          this.#generatedTokens += count;
-        },
+        onTokens: (count) => this.#components.onTokens(count),
         onOutputLine: (line) => this.#components.onOutputLine(line),
         onEnd: (failure) => this.#ended(failure),
       },

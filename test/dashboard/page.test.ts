@@ -97,9 +97,7 @@ describe('the dashboard in a browser', { skip }, () => {
       await page.getByRole('article', { name: 'You' }).getByRole('button', { name: 'Send' }).click();
       await page.getByRole('article', { name: 'You' }).getByText('fox').waitFor();
       await page.getByRole('button', { name: 'Stop' }).click();
-      await page.waitForFunction(
-        `document.querySelector('article.assistant').dataset.status !== 'streaming'`,
-      );
+      await page.locator('article.assistant:not([data-status="streaming"])').waitFor();
       await node.until('without running tasks', ({ tasks }) =>
         Object.values(tasks).every(({ status }) => status !== 'running'),
       );
@@ -144,9 +142,7 @@ describe('the dashboard in a browser', { skip }, () => {
         const { pid } = await node.runner();
         assert.ok(pid !== null);
         process.kill(pid, 'SIGKILL');
-        await page.waitForFunction(
-          `document.querySelector('article.assistant').dataset.status !== 'streaming'`,
-        );
+        await page.locator('article.assistant:not([data-status="streaming"])').waitFor();
         const answer = await answers(page).last().textContent();
         const isMoved = /It was started again, and the answer went on/.test(answer);
         if (!isMoved) assert.match(answer, /SIGKILL.*Send the message again.*runner_failed/s);
