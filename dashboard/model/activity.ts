@@ -114,6 +114,10 @@ function describeWish(state: PageState, event: WireEvent): Omit<Description, 'to
       return event.since === null
         ? { tone: 'warning', text: `${model()} is not served any more` }
         : { tone: 'good', text: `${model()} is served` };
+    case 'MetaInstanceSurplus':
+      return event.since === null
+        ? { tone: 'off', text: `${model()} runs as often as it should again` }
+        : { tone: 'off', text: `${model()} runs more often than it should; one of them goes` };
     case 'MetaInstanceRecovered':
       return { tone: 'good', text: `${model()} has been well for a while; its failures are forgiven` };
     default:
