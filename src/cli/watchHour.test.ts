@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterListener } from '../cluster/clusterNode.js';
-import type { Register } from '../cluster/registers.js';
+import type { Register } from '../cluster/registerForm.js';
 import { apply } from '../control/apply.js';
 import type { ControlEvent } from '../control/events.js';
 import { EMPTY_STATE } from '../control/state.js';
@@ -20,11 +20,12 @@ import { LastHour } from '../telemetry/lastHour.js';
 import { readHour, watchHour } from './watchHour.js';
 
 const GIB = 2 ** 30;
-const register = (runners: Register['runners'], generatedTokens?: number): Register => ({
+const register = (runners: Register['runners'], generatedTokens = 0): Register => ({
   memory: { totalBytes: 8 * GIB, availableBytes: 6 * GIB },
   cpu: { cores: 2, loadAverage: 0 },
   apiUrl: '',
-  ...(generatedTokens === undefined ? {} : { generatedTokens }),
+  generatedTokens,
+  speed: null,
   links: [],
   runners,
 });

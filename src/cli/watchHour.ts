@@ -1,6 +1,7 @@
 /** What the last hour is made of: what the state says of requests and runners, and what nodes tell of themselves. */
 import type { ClusterNode } from '../cluster/clusterNode.js';
-import type { Register, Registers } from '../cluster/registers.js';
+import type { Register } from '../cluster/registerForm.js';
+import type { Registers } from '../cluster/registers.js';
 import { tasksIn } from '../control/instances.js';
 import type { ClusterState } from '../control/state.js';
 import type { NodeId } from '../shared/ids.js';
@@ -27,7 +28,7 @@ export function readHour({ nodeId, cluster, registers, readRegister }: HourSourc
     for (const { load } of Object.values(runners)) {
       reading.queued += numberOf((load as { queuedRequests?: unknown } | null)?.queuedRequests);
     }
-    tokensByNode.set(id, numberOf(generatedTokens));
+    tokensByNode.set(id, generatedTokens);
   }
   return { ...reading, running: [...tasksIn(state)].length, tokensByNode };
 }
