@@ -113,7 +113,7 @@ describe('the page', { skip }, () => {
       links: [
         { from: 'n1', to: 'n2', rtt_us: 240, interface_kind: null, bandwidth_bytes_per_s: null, rdma: false },
       ],
-      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), status: 'starting' } },
+      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), attempt: 2, status: 'starting' } },
       runners: {
         'i-r0': runner('i-r0', 'n1', { status: 'loading', progress: 0.5 }),
         'i-r1': runner('i-r1', 'n2', { status: 'warming_up' }),
@@ -128,7 +128,7 @@ describe('the page', { skip }, () => {
         m2: wish('m2', 'too-large', {
           status: 'failed',
           consecutive_failures: 3,
-          placement_error: 'lighthouse has 20 GiB, 40 GiB are needed',
+          placement_error: { at: soon, message: 'lighthouse has 20 GiB, 40 GiB are needed', nodes: [] },
         }),
       },
       tasks: {},
