@@ -9,6 +9,7 @@ import { TIMES } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import { ModelServer } from './generation/modelServer.js';
 import { loadModel, warmUp } from './loadModel.js';
+import { LocalComputer } from './scheduler/localComputer.js';
 import { SharedStatus } from './sharedStatus.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
 
@@ -75,6 +76,7 @@ function serve(
   const server = new ModelServer(
     {
       model,
+      computer: new LocalComputer(engine),
       clock: monotonicMs,
       peakMemoryBytes: () => process.resourceUsage().maxRSS * BYTES_PER_KIBIBYTE,
       onStep: (soleRequest, rows) => status.announceStep(soleRequest, rows),
