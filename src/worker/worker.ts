@@ -43,6 +43,7 @@ export class Worker {
   readonly #components: WorkerComponents;
   readonly #options: WorkerOptions;
   readonly #supervisors = new Map<RunnerId, Supervisor>();
+  #generatedTokens = 0;
   /** Runners whose model is being looked up, or was not found. */
   readonly #finding = new Set<RunnerId>();
   readonly #stopping = new Set<Promise<void>>();
@@ -105,6 +106,11 @@ export class Worker {
     return count;
   }
 
+  /** By all runners of this node, since it was started. */
+  get generatedTokens(): number {
+    return this.#generatedTokens;
+  }
+
   telemetry(): Map<RunnerId, RunnerTelemetry> {
     return new Map([...this.#supervisors].map(([runnerId, supervisor]) => [runnerId, supervisor.telemetry]));
   }
@@ -154,6 +160,9 @@ export class Worker {
         publish: (report) => cluster.runnerChanged(report),
         onOutputLine: (line) => onOutputLine(runnerId, line),
         onFailure: (failure) => onFailure(runnerId, failure),
+        onTokens: (count) => {
+          this.#generatedTokens += count;
+        },
         onStarted: (pid) => void leftovers.add(pid),
         onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
