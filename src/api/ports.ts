@@ -8,6 +8,7 @@ import type { Fault } from '../shared/errors.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import type { CommandId, InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import type { HourSample } from '../shared/lastHour.js';
 
 /** An answer goes on at another instance, or at the same one when that is back. */
 export interface GenerationMove {
@@ -64,6 +65,8 @@ export interface NodeView {
   notReadyReason(): string | null;
   /** Every model that the node knows. */
   models(): Promise<readonly ModelListing[]>;
+  /** The last hour of the cluster, oldest sample first. */
+  lastHour(): readonly HourSample[];
   /** Metrics in the Prometheus text format. */
   metrics(): Promise<string>;
 }
