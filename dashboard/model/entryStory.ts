@@ -73,7 +73,10 @@ function retryingStory(state: PageState, entry: ModelEntry, now: number): Part {
     return {
       ...story,
       headline: `${gone} is gone, and its part of the model with it.`,
-      advice: `When ${gone} comes back it goes on there; where the model fits elsewhere, it moves after a while.`,
+      advice:
+        wish.node_ids === null
+          ? `When ${gone} comes back it goes on there; where the model fits elsewhere, it moves after a while.`
+          : `It was asked for on these machines and no others: it goes on when ${gone} is back.`,
     };
   }
   if (instance === undefined) {

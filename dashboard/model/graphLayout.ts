@@ -19,6 +19,8 @@ const TRIANGLE = 3;
 /** Room for the words on the line between two cards. */
 const WIDEST_GAP = 160;
 const WORDS_GAP = 56;
+/** Above and below all cards: what marks a chosen one has room. */
+const MARGIN = 6;
 
 /** @param width what there is, in pixels; the height follows. All cards are inside and none covers another. */
 export function layoutCards(count: number, width: number, card: CardSize): Layout {
@@ -50,10 +52,10 @@ function rows(count: number, width: number, columns: number, card: CardSize, gap
     const left = (width - inRow * stepX + card.gap) / 2;
     return {
       x: left + (index % columns) * stepX + card.width / 2,
-      y: gapY + row * stepY + card.height / 2,
+      y: MARGIN + row * stepY + card.height / 2,
     };
   });
-  return { width, height: gapY + Math.ceil(count / columns) * stepY, places };
+  return { width, height: 2 * MARGIN + Math.ceil(count / columns) * stepY - gapY, places };
 }
 
 /**

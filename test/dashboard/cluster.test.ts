@@ -20,6 +20,12 @@ const WATCH_HEADLINES = `
     for (const one of document.querySelectorAll('[data-testid=headline]')) window.headlines.add(one.textContent);
   }).observe(document.body, { subtree: true, childList: true, characterData: true });`;
 
+/** From the top, and without the mark of what has the focus. */
+async function calmPicture(page: Page, name: string): Promise<void> {
+  await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
+  await picture(page, name);
+}
+
 interface WishState {
   readonly status: string;
   readonly consecutive_failures: number;
@@ -111,6 +117,7 @@ describe('the dashboard of three machines', { skip }, () => {
     assert.match(await row.textContent(), /takes layers 0 to 7 of 8/);
     assert.match(await page.getByRole('article', { name: 'Node buoy' }).textContent(), /layers 0–7/);
     assert.deepEqual(await seriousFindings(page), []);
+    await page.setViewportSize({ ...WIDE, height: 1_080 });
     await picture(page, 'create-light');
     await page.setViewportSize(PHONE);
     await page.emulateMedia({ colorScheme: 'dark' });
@@ -144,7 +151,7 @@ describe('the dashboard of three machines', { skip }, () => {
         `${phase}: ${headlines.join(' | ')}`,
       );
     await modelCard(tab).getByTestId('phase').getByText('ready').waitFor();
-    await picture(page, 'cluster-light');
+    await calmPicture(page, 'cluster-light');
   });
 
   test('R74, R26: a killed runner is seen to be retried, and back, in both tabs', {
@@ -159,7 +166,7 @@ describe('the dashboard of three machines', { skip }, () => {
     assert.match(await modelCard(page).textContent(), /buoy: the runner failed .*SIGKILL/);
     assert.match(await modelCard(page).textContent(), /Retry 1 of 3 follows/);
     assert.deepEqual(await seriousFindings(page), []);
-    await picture(page, 'retrying-light');
+    await calmPicture(page, 'retrying-light');
     await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
     await modelCard(tab).getByText('1 of 3 retries used').waitFor();
   });
@@ -184,10 +191,10 @@ describe('the dashboard of three machines', { skip }, () => {
       .getByText(`${MODEL} is not served: it was given up`)
       .click();
     assert.deepEqual(await seriousFindings(page), []);
-    await picture(page, 'failed-light');
+    await calmPicture(page, 'failed-light');
     await page.emulateMedia({ colorScheme: 'dark' });
     assert.deepEqual(await seriousFindings(page), []);
-    await picture(page, 'failed-dark');
+    await calmPicture(page, 'failed-dark');
     await page.emulateMedia({ colorScheme: 'light' });
     await card.getByRole('button', { name: /^Retry now/ }).click();
     await card.getByTestId('phase').getByText('ready').waitFor();
@@ -233,7 +240,7 @@ describe('the dashboard of three machines', { skip }, () => {
     await page.getByRole('article', { name: 'Node buoy' }).getByText('dead').waitFor();
     await modelCard(page).getByTestId('phase').getByText('its node is gone').waitFor();
     await modelCard(page).getByText('buoy is gone').waitFor();
-    await picture(page, 'node-lost-light');
+    await calmPicture(page, 'node-lost-light');
     await page.getByRole('button', { name: 'Table' }).click();
     await page.getByRole('button', { name: 'Forget buoy' }).click();
     await page
