@@ -151,7 +151,7 @@ describe('the dashboard of three machines', { skip }, () => {
         `${phase}: ${headlines.join(' | ')}`,
       );
     await modelCard(tab).getByTestId('phase').getByText('ready').waitFor();
-    await calmPicture(page, 'cluster-light');
+    await calmPicture(page, 'three-machines-light');
   });
 
   test('R74, R26: a killed runner is seen to be retried, and back, in both tabs', {
@@ -229,10 +229,13 @@ describe('the dashboard of three machines', { skip }, () => {
     await answer.waitFor();
     assert.match(await answer.getByTestId('facts').textContent(), /served by buoy/);
     const chatTab = await opened.openBeside(`${anchor.url}/#chat`);
-    await chatTab.getByRole('button', { name: 'What is Shoal?', exact: true }).click();
+    const kept = (one: Page) => one.getByRole('complementary', { name: 'Conversations' });
+    await kept(chatTab).getByRole('button', { name: 'What is Shoal?', exact: true }).click();
     await chatTab.getByText(/Conversations stay in this browser/).waitFor();
     await chatTab.getByRole('button', { name: 'Delete the conversation What is Shoal?' }).click();
-    await page.getByRole('button', { name: 'What is Shoal?', exact: true }).waitFor({ state: 'detached' });
+    await kept(page)
+      .getByRole('button', { name: 'What is Shoal?', exact: true })
+      .waitFor({ state: 'detached' });
     await chatTab.close();
 
     buoy.child.kill('SIGKILL');
