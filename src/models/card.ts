@@ -9,6 +9,7 @@ import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
 import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
+import { findTensorSlices, type TensorSlices } from './sharding/tensorSlices.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */
@@ -26,6 +27,8 @@ export interface ModelShape extends AttentionShape {
   readonly cache: CacheShape;
   /** Asked for with `legalCuts` of sharding/legalCuts.ts. */
   readonly legalCuts: LegalCuts;
+  /** Asked for with `tensorSlices` of sharding/tensorSlices.ts. */
+  readonly tensorSlices: TensorSlices;
 }
 
 export interface ModelCard {
@@ -118,6 +121,7 @@ function shapeOf(gguf: GgufFile, architecture: string): ModelShape | string {
     weights: weightSizesOf(gguf.tensors, layers),
     cache: cacheShapeOf(gguf, architecture, attention),
     legalCuts: findLegalCuts(gguf, architecture, layers),
+    tensorSlices: findTensorSlices(gguf, architecture),
   };
 }
 
