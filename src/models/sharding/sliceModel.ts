@@ -17,8 +17,8 @@ import {
   fullSize,
   LAYER_TENSOR,
   type SlicedNetwork,
-  sliceRefusal,
   slicedNetwork,
+  sliceRefusal,
 } from './tensorSlices.js';
 
 export interface Slice {
@@ -74,10 +74,12 @@ export function sliceModel(gguf: GgufFile, slice: Slice): SliceModel {
         worldSize,
         vocabularySize: vocabulary.end - vocabulary.first,
       }),
-      tensors: gguf.tensors.flatMap((tensor) => {
-        if (tensor === embeddings || tensor === head) return [];
-        return [sliced(tensor, rule, network, { rank, worldSize })];
-      }).concat(headTensors(head, vocabulary)),
+      tensors: gguf.tensors
+        .flatMap((tensor) => {
+          if (tensor === embeddings || tensor === head) return [];
+          return [sliced(tensor, rule, network, { rank, worldSize })];
+        })
+        .concat(headTensors(head, vocabulary)),
       embeddings,
       embeddingFactor: 1,
       inputNode: null,
@@ -134,7 +136,12 @@ function tensorPart(
   const [inputs = 1, outputs = 1] = tensor.dims;
   const rowBytes = tensor.sizeBytes / (tensor.dims.length === 1 ? inputs : outputs);
   if (by === 'inputs') {
-    const pieces = { offset: bytesOf(first), sizeBytes: bytesOf(count), strideBytes: rowBytes, count: outputs };
+    const pieces = {
+      offset: bytesOf(first),
+      sizeBytes: bytesOf(count),
+      strideBytes: rowBytes,
+      count: outputs,
+    };
     return { kind: 'part', tensor, dims: [count, outputs], pieces };
   }
   const pieces = { offset: first * rowBytes, sizeBytes: count * rowBytes, strideBytes: 0, count: 1 };

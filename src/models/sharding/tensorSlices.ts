@@ -5,7 +5,7 @@ import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, TensorInfo } from '../gguf/types.js';
 import { LAYER_DIVISIONS, OTHER_TENSORS, SLICE_RULES, type SlicedSize, SUMMED } from './sliceRules.js';
 
-export interface SlicedDimension {
+interface SlicedDimension {
   /** For people, such as `KV heads`. */
   readonly name: string;
   readonly size: number;

@@ -87,7 +87,9 @@ export class FileSupply implements TensorSupply {
     const spanBytes = pieces.offset + (pieces.count - 1) * pieces.strideBytes + pieces.sizeBytes;
     map.populate(offset, spanBytes);
     const stored = new Uint8Array(viewOf(map.address + offset, spanBytes));
-    this.#copyPieces(tensor, pieces, (from, target) => target.set(stored.subarray(from, from + target.length)));
+    this.#copyPieces(tensor, pieces, (from, target) =>
+      target.set(stored.subarray(from, from + target.length)),
+    );
     map.release(offset, spanBytes);
   }
 

@@ -2,8 +2,10 @@
  * Opens a tensor slice: one rank's share of the heads, of the feed-forward layers and of the vocabulary, in all layers
  * of the user's model file. It is a narrower model to llama.cpp; twice a layer, and for the logits, the ranks add up.
  */
+import { getNumber } from '../../../models/gguf/metadata.js';
+import { architectureOf } from '../../../models/sharding/legalCuts.js';
 import { type SliceModel, sliceModel } from '../../../models/sharding/sliceModel.js';
-import { firstPart } from '../../../models/splitFiles.js';
+import { firstPart, joinedHeader } from '../../../models/splitFiles.js';
 import { ShoalError } from '../../../shared/errors.js';
 import type { Engine, EngineOptions, SliceSums } from '../../contract.js';
 import type { Address } from '../binding/declarations.js';
@@ -55,12 +57,20 @@ export function openTensorSlice(options: SliceOptions): Engine {
   return createSlice(library, { slice, embeddings, supply: new FileSupply(library, files) }, options);
 }
 
-/** Floats that a slice allocates of `SliceSums`: a step's sums need as many. */
-export function sliceSumFloats({ batchRows }: Pick<EngineOptions, 'batchRows'>, hiddenSize: number): number {
+/**
+ * Floats that a slice of this model allocates of its `SliceSums`, all at once: rows of hidden states, and the vote.
+ * @throws {ShoalError} `model_not_found` or `model_unsupported`
+ */
+export function sliceSumFloats({
+  modelPath,
+  batchRows,
+}: Pick<EngineOptions, 'modelPath' | 'batchRows'>): number {
+  const header = joinedHeader(modelPath);
+  const hiddenSize = getNumber(header, `${architectureOf(header)}.embedding_length`) ?? 0;
   return summedFloats(batchRows, hiddenSize);
 }
 
-export interface SliceContents {
+interface SliceContents {
   readonly slice: SliceModel;
   readonly embeddings: EmbeddingRows;
   /** Freed when the engine is closed, and when there is none after all. */
@@ -68,7 +78,7 @@ export interface SliceContents {
 }
 
 /** The engine of a slice, wherever its tensors come from. Throws as `openTensorSlice` does. */
-export function createSlice(
+function createSlice(
   library: Native,
   { slice, embeddings, supply }: SliceContents,
   options: Omit<SliceOptions, 'modelPath'>,

@@ -44,7 +44,10 @@ export class SumTap {
   #done = 0;
   #ended: 'no' | 'aborted' | { readonly error: unknown } = 'no';
 
-  constructor({ native, sums }: { readonly native: Native; readonly sums: SliceSums }, options: SumTapOptions) {
+  constructor(
+    { native, sums }: { readonly native: Native; readonly sums: SliceSums },
+    options: SumTapOptions,
+  ) {
     this.#native = native;
     this.#sums = sums;
     this.buffer = sums.allocate(summedFloats(options.rows, options.hiddenSize));
