@@ -48,6 +48,7 @@ function translate(event: WireEvent): Json {
         nextAttemptAt: readTime(event.next_attempt_at),
       };
     case 'MetaInstanceServed':
+    case 'MetaInstanceSurplus':
       return { ...plain, since: readTimeOrNull(event.since) };
     case 'RunnerStatusChanged':
       return { ...plain, runner: readRunner(event.runner as Json) };

@@ -103,6 +103,7 @@ export function readMetaInstance(json: Json): MetaInstanceRecord {
     hasFailed: status === 'failed',
     avoidedNodes: avoided_nodes ?? [],
     servedSince: null,
+    surplusSince: null,
   } as unknown as MetaInstanceRecord;
 }
 

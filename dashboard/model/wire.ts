@@ -192,6 +192,7 @@ const EVENT_FIELDS: Readonly<Record<string, readonly string[]>> = {
   PlacementRefused: ['meta_instance_id', 'placement_error.message'],
   MetaInstanceFailed: ['meta_instance_id'],
   MetaInstanceServed: ['meta_instance_id', 'since'],
+  MetaInstanceSurplus: ['meta_instance_id', 'since'],
   MetaInstanceRecovered: ['meta_instance_id'],
   RunnerStatusChanged: ['runner.runner_id', 'runner.status'],
   TaskAssigned: ['task.task_id', 'task.command_id', 'task.instance_id'],

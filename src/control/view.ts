@@ -175,6 +175,7 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       }) as Record<string, unknown>;
     }
     case 'MetaInstanceServed':
+    case 'MetaInstanceSurplus':
       return toWire({
         ...event,
         since: event.since === null ? null : isoTime(event.since),

@@ -3,6 +3,7 @@
  * not edge: a lost or repeated message changes nothing, since the next look finds the same difference.
  */
 import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import type { ControlEvent } from './events.js';
 import { runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
 
@@ -40,6 +41,22 @@ export function planWorker(
   }
   return actions;
 }
+
+/** May the plan be another one after this event? */
+export function changesPlan(event: ControlEvent): boolean {
+  const isFailure = event.kind === 'RunnerStatusChanged' && event.runner.status === 'failed';
+  return isFailure || CHANGES_PLAN.has(event.kind);
+}
+
+const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
+  'MasterElected',
+  'InstanceCreated',
+  'InstanceDeleted',
+  'InstanceFailed',
+  'InstanceRetrying',
+  'MetaInstanceDeleted',
+  'NodeForgotten',
+]);
 
 function isBroken(state: ClusterState, instance: InstanceRecord): boolean {
   return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');

@@ -262,6 +262,8 @@ export const TIMES = {
   reconcileMs: 1_000,
   /** A node that is gone for this long is not waited for any more where its instances fit elsewhere. */
   nodeLossGraceMs: 10_000,
+  /** Of two instances of one wish that both serve, an idle one is kept this long: its users may still be joining. */
+  surplusGraceMs: 5_000,
   /** An instance that served for this long is healthy: failures before are forgiven. */
   healthyMs: 300_000,
   /** Between two attempts: this, doubled each time, at most that. */

@@ -5,9 +5,9 @@
 import type { RunnerReport } from '../../src/control/cluster/ports.js';
 import { decideRestart, RESTART_POLICY } from '../../src/control/restartPolicy.js';
 import type { RunnerStatus } from '../../src/control/runnerLife.js';
-import type { RunnerFailure } from '../../src/control/state.js';
+import type { InstanceRecord, RunnerFailure } from '../../src/control/state.js';
 import { planWorker } from '../../src/control/workerPlan.js';
-import type { RunnerId } from '../../src/shared/ids.js';
+import type { InstanceId, RunnerId } from '../../src/shared/ids.js';
 import type { Process } from './machine.js';
 
 const START = ['spawned', 'connecting', 'loading', 'warming_up', 'ready'] as const;
@@ -16,6 +16,9 @@ const FREEZE_MS = 2_500;
 
 interface FakeRunner {
   readonly runnerId: RunnerId;
+  readonly instanceId: InstanceId;
+  /** The master has it started anew, and not this node. */
+  readonly isDeclared: boolean;
   /** Counts its processes: what was planned for an earlier one does not happen. */
   life: number;
   status: RunnerStatus;
@@ -30,6 +33,8 @@ interface FakeRunner {
 export class FakeWorker {
   readonly #process: Process;
   readonly #runners = new Map<RunnerId, FakeRunner>();
+  /** Instances of the runners that are on their way out. */
+  readonly #leaving = new Map<RunnerId, InstanceId>();
   /** Waiting for a runner to be ready or to fail. */
   readonly #onChange = new Map<RunnerId, Set<(status: RunnerStatus | null) => void>>();
 
@@ -46,18 +51,22 @@ export class FakeWorker {
     if (!core.isUpToDate || !this.#process.isAlive) return;
     for (const action of planWorker(core.state, machine.id, {
       supervised: new Set(this.#runners.keys()),
-      leaving: new Set(),
+      leaving: new Set(this.#leaving.values()),
     })) {
-      if (action.kind === 'StartRunner') this.#start(action.shard.runnerId);
+      if (action.kind === 'StartRunner') this.#start(action.instance, action.shard.runnerId);
       else this.#stop(action.runnerId);
     }
   }
 
-  #start(runnerId: RunnerId): void {
-    const { random, world } = this.#process.machine;
-    const isCursed = random.chance(world.plan.cursedRunners);
+  #start({ instanceId, modelId, metaInstanceId }: InstanceRecord, runnerId: RunnerId): void {
+    const { random, world, files } = this.#process.machine;
+    const isDeclared = metaInstanceId !== null;
+    const isDamaged = isDeclared && files.get(modelId)?.isDamaged === true;
+    const isCursed = random.chance(world.plan.cursedRunners) || isDamaged;
     const runner: FakeRunner = {
       runnerId,
+      instanceId,
+      isDeclared,
       life: 0,
       status: 'spawned',
       restarts: isCursed ? RESTART_POLICY.maxRestarts - 1 : 0,
@@ -70,7 +79,9 @@ export class FakeWorker {
     this.#runners.set(runnerId, runner);
     this.#spawn(runner);
     if (isCursed)
-      this.#process.after(random.between(0, 2_000), () => this.fail(runnerId, 'it dies while it starts'));
+      this.#process.after(random.between(0, isDamaged ? 300 : 2_000), () =>
+        this.fail(runnerId, 'it dies while it starts'),
+      );
   }
 
   #spawn(runner: FakeRunner): void {
@@ -104,7 +115,9 @@ export class FakeWorker {
     const { random, world, clock } = this.#process.machine;
     const { now } = world.time;
     const ranReadyMs = runner.readyAt === 0 ? 0 : now - runner.readyAt;
-    const decision = decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
+    const decision = runner.isDeclared
+      ? ({ kind: 'give_up', history: { restarts: runner.restarts } } as const)
+      : decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
     runner.life += 1;
     runner.readyAt = 0;
     runner.error = {
@@ -137,11 +150,22 @@ export class FakeWorker {
 
   /** Not wanted any more: it takes a while to end, and is no longer supervised from now on. */
   #stop(runnerId: RunnerId): void {
+    const runner = this.#runners.get(runnerId);
     this.#runners.delete(runnerId);
+    if (runner !== undefined) this.#leaving.set(runnerId, runner.instanceId);
     this.#tell(runnerId, null);
+    if (runner !== undefined && runner.status !== 'failed') this.#report(runner, 'stopping');
     this.#process.after(this.#process.machine.random.exponential(200), () => {
+      if (runner !== undefined && runner.status !== 'failed') this.#report(runner, 'stopped');
       if (!this.#runners.has(runnerId)) this.#process.handle({ kind: 'RunnerGone', runnerId });
+      this.#leaving.delete(runnerId);
+      this.reconcile();
     });
+  }
+
+  /** Of a runner whose instance is gone, nobody wants to know. */
+  #report(runner: FakeRunner, status: RunnerStatus): void {
+    if (this.#process.core.state.instances.has(runner.instanceId)) this.#change(runner, status);
   }
 
   #change(runner: FakeRunner, status: RunnerStatus): void {
