@@ -10,6 +10,7 @@ import type { ClusterNode } from '../cluster/clusterNode.js';
 import { GenerationServer } from '../cluster/generations/generationServer.js';
 import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
+import { LinkSpeeds } from '../cluster/linkSpeeds.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
 import { ModelCatalogue, type ResolvedModel } from '../models/catalogue.js';
@@ -27,11 +28,12 @@ import { meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
 import { Failpoints } from './failpoints.js';
 import { logCluster } from './logCluster.js';
-import { clusterFigures, readRegister, totalLoad } from './measures.js';
+import { clusterFigures, isIdle, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
 import { declareServed, modelsHere, resolveServed, type ServedWish, wishesFor } from './servedModels.js';
+import { meterSpeed } from './speedMeter.js';
 import type { UpOptions } from './upOptions.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
@@ -117,7 +119,13 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     },
   });
   const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
-  const readOwn = () => readRegister(parts, worker, apiUrl ?? '');
+  const linkSpeeds = new LinkSpeeds({
+    calls,
+    links,
+    isIdle: () => isIdle(parts, worker) && remote.openCount === 0,
+  });
+  const speed = meterSpeed(options, leftovers, () => isIdle(parts, worker), log);
+  const readOwn = () => readRegister(parts, { worker, linkSpeeds, speed }, apiUrl ?? '');
   const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
   const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
@@ -165,6 +173,10 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   cluster.start();
   registers.start();
   closers.add(() => registers.close());
+  linkSpeeds.start();
+  closers.add(() => linkSpeeds.close());
+  if (options.worker && options.benchmark) speed.start();
+  closers.add(() => speed.close());
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();

@@ -121,6 +121,11 @@ export const LIMITS = {
   linkControlBufferBytes: 64 * 1024 * 1024,
   /** Streams that are open on one link, counted for the node that opened them. */
   linkStreams: 1_024,
+  /** Measurements of a node's own speed that others disturbed, until the best of them counts. */
+  speedAttempts: 6,
+  /** Round trips of a link of which the shortest counts, and bytes that are sent over it at once to measure its speed. */
+  linkRoundTrips: 10,
+  linkBurstBytes: 4 * 1024 * 1024,
   /** Probes in a row during which nothing arrives on a link; then it is closed. */
   linkSilentProbes: 5,
   /** First words of a stream between nodes. */
@@ -284,8 +289,27 @@ export const TIMES = {
   peerLingerMs: 5_000,
   /** A connection between nodes, from its first byte or from the dialling of it to the open link. */
   linkHandshakeMs: 5_000,
+  /**
+   * A node measures its own speed for about this long, in a child process that is ended at the limit; it looks whether it
+   * has nothing else to do this often, and measures again after a longer pause when others took its cores meanwhile,
+   * and when the result is old.
+   */
+  speedBudgetMs: 800,
+  speedLimitMs: 30_000,
+  speedLookMs: 3_000,
+  speedRetryMs: 600_000,
+  speedAgeMs: 30 * 86_400_000,
   /** A link is probed this often. */
   linkProbeMs: 1_000,
+  /**
+   * The speed of a link: how often a node looks whether one is due, how long a burst shall take to count, after what time
+   * one is measured again, or was not measured and is tried again, and how long a busy node puts it off.
+   */
+  linkSpeedLookMs: 1_000,
+  linkBurstMs: 25,
+  linkSpeedAgeMs: 900_000,
+  linkSpeedRetryMs: 5_000,
+  linkSpeedPatienceMs: 120_000,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
   linkRivalProbeMs: 1_000,
   /** A closing link may take this long to hand over its last words. */

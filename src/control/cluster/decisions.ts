@@ -44,7 +44,7 @@ export class Decisions {
     if (reign.isWaiting(key) || isTooLate(this.#context.state, command)) return;
     const decision = decide(this.#context.state, command, {
       now: instant.wallMs,
-      links: this.#context.links,
+      ...this.#context.measured,
     });
     if ('fault' in decision) {
       this.#answer(from, key, decision, instant);

@@ -16,12 +16,12 @@ export class Reconciliation {
   }
 
   look({ monotonicMs, wallMs }: Instant): void {
-    const { state, links } = this.#context;
+    const { state, measured } = this.#context;
     const reign = this.#context.actingReign(monotonicMs);
     if (reign === null || state.metaInstances.size === 0) return;
     if (!this.#context.isUnreconciled && monotonicMs - this.#lookedAt < TIMES.reconcileMs) return;
     this.#lookedAt = monotonicMs;
-    this.#ledger.append(reconcile({ state, now: wallMs, links, reign: reign.epoch }));
+    this.#ledger.append(reconcile({ state, now: wallMs, ...measured, reign: reign.epoch }));
     this.#context.isUnreconciled = false;
   }
 }

@@ -4,15 +4,13 @@
  */
 import type { Epoch } from '../cluster/position.js';
 import type { ControlEvent } from '../events.js';
-import type { LinkFacts } from '../placement/types.js';
+import type { Measurements } from '../measurements.js';
 import type { ClusterState } from '../state.js';
 
-export interface ReconcileInput {
+export interface ReconcileInput extends Measurements {
   readonly state: ClusterState;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** Newest measured links; nodes without one are not linked. */
-  readonly links: readonly LinkFacts[];
   /** The reign in which this is decided: part of the ids that are given out, so that no two are the same. */
   readonly reign: Epoch;
 }

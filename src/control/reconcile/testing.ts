@@ -4,6 +4,7 @@ import { apply } from '../apply.js';
 import type { Epoch } from '../cluster/position.js';
 import type { ControlEvent } from '../events.js';
 import { runnersOf } from '../instances.js';
+import { NOTHING_MEASURED } from '../measurements.js';
 import { type MetaInstanceStatus, metaInstanceStatus } from '../metaInstanceView.js';
 import type { LinkFacts } from '../placement/types.js';
 import type { RunnerStatus } from '../runnerLife.js';
@@ -54,7 +55,7 @@ export class Scene {
   /** What the master decides now; the state has it afterwards. */
   look(): ControlEvent[] {
     const { state, now, reign } = this;
-    const events = reconcile({ state, now, reign, links: this.links });
+    const events = reconcile({ ...NOTHING_MEASURED, state, now, reign, links: this.links });
     this.apply(...events);
     return events;
   }
