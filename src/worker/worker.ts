@@ -49,6 +49,8 @@ export class Worker {
   readonly #stopping = new Set<Promise<void>>();
   /** Instances of the runners that are on their way out. */
   readonly #leaving = new Map<RunnerId, InstanceId>();
+  /** Of runners until they have ended. */
+  readonly #memoryBytes = new Map<RunnerId, number>();
   readonly #instanceOf = new Map<RunnerId, InstanceId>();
   readonly #startFailpoints = new Map<InstanceId, Failpoint>();
   #stopListening: (() => void) | null = null;
@@ -126,7 +128,8 @@ export class Worker {
     const { state, isUpToDate } = this.#components.cluster;
     if (!isUpToDate || this.#isEnded) return;
     const supervised = new Set([...this.#supervisors.keys(), ...this.#finding]);
-    const has = { supervised, leaving: new Set(this.#leaving.values()) };
+    const leaving = new Set(this.#leaving.values());
+    const has = { supervised, leaving, memoryBytes: this.#memoryBytes };
     for (const action of planWorker(state, this.#options.nodeId, has)) {
       if (action.kind === 'StartRunner') void this.#findModel(action.instance, action.shard);
       else this.#stopRunner(action.runnerId);
@@ -137,6 +140,7 @@ export class Worker {
     const { cluster, model } = this.#components;
     const { runnerId } = shard;
     this.#finding.add(runnerId);
+    this.#memoryBytes.set(runnerId, shard.memoryBytes);
     try {
       const found = await model(instance.modelId);
       // The plan may have changed meanwhile, or the worker have ended.
@@ -186,6 +190,7 @@ export class Worker {
     const stopped = (supervisor?.stop() ?? Promise.resolve()).then(() => {
       this.#components.cluster.runnerGone(runnerId);
       this.#leaving.delete(runnerId);
+      this.#memoryBytes.delete(runnerId);
       this.#reconcile();
     });
     this.#stopping.add(stopped);
