@@ -7,6 +7,8 @@ export interface PageFault {
   readonly code: string;
   readonly message: string;
   readonly status: number | null;
+  /** What belongs to the code, such as the reason of each node. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export class ApiError extends Error {
@@ -55,7 +57,7 @@ export class NodeApi {
   }
 
   /**
-   * An answer that is a stream of events. `onHeaders` is told first.
+   * An answer that is a stream of events. `onHeaders` is told first, and `onComment` of what clients skip.
    * @throws {ApiError} before the first event, and when the connection breaks; what the signal ends, ends silently
    */
   async *events(
@@ -64,12 +66,13 @@ export class NodeApi {
     body: unknown,
     signal: AbortSignal,
     onHeaders: (headers: Headers) => void = () => undefined,
+    onComment: (text: string) => void = () => undefined,
   ): AsyncGenerator<ServerEvent | null> {
     const response = await this.#send(method, path, body, signal);
     onHeaders(response.headers);
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decoder = new TextDecoder();
-    const events = new SseReader();
+    const events = new SseReader(onComment);
     try {
       for (;;) {
         const { done, value } = await reader.read();
@@ -131,9 +134,18 @@ function unreachable(cause: unknown): ApiError {
 async function readFault(response: Response): Promise<PageFault> {
   const { status } = response;
   try {
-    const { error } = (await response.json()) as { error?: { code?: unknown; message?: unknown } };
+    const { error } = (await response.json()) as {
+      error?: { code?: unknown; message?: unknown; details?: unknown };
+    };
     if (typeof error?.code === 'string' && typeof error.message === 'string') {
-      return { code: error.code, message: error.message, status };
+      const { code, message, details } = error;
+      const isTold = typeof details === 'object' && details !== null;
+      return {
+        code,
+        message,
+        status,
+        ...(isTold ? { details: details as PageFault['details'] & object } : {}),
+      };
     }
   } catch {
     // No error object of a node: something between page and node has answered, and the status is all there is.

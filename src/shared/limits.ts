@@ -7,6 +7,9 @@ export const LIMITS = {
   requestBodyBytes: 8 * 1024 * 1024,
   /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
   instanceQueueRequests: 256,
+  /** Places that one request may move to when it loses the one it had, and runners that may die while they compute it. */
+  requestMoves: 8,
+  requestCrashes: 3,
   /** Requests that the runner's scheduler holds back while the KV cache is full; they wait in arrival order. */
   runnerQueueRequests: 512,
   /** Choices (`n`) of one request. */
@@ -163,6 +166,10 @@ export const LIMITS = {
   /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
   keptConversations: 50,
   keptConversationCharacters: 2_000_000,
+  /** Of the moves of one answer it keeps the newest. */
+  keptMoves: 16,
+  /** Samples of the last hour that a node keeps, one every `hourStepMs`. */
+  hourSamples: 360,
   /** Lines of what happens that an open dashboard keeps. */
   dashboardFeedLines: 500,
   /** One event of a stream that the dashboard reads; a longer one breaks the connection. */
@@ -177,6 +184,9 @@ export const LIMITS = {
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
   collectivePaths: 16,
+  /** What the first rank of a model tells the others about a step beside its rows; what it is told of a drawn token. */
+  stepWordsBytes: 4 * 1024 * 1024,
+  drawnRowBytes: 16 * 1024,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
   /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
@@ -223,6 +233,8 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** A node takes a sample of what happens in the cluster this often. */
+  hourStepMs: 10_000,
   /** An open dashboard that lost its node tries again after this, then after twice as long, up to the longest pause. */
   dashboardRetryMs: 500,
   dashboardLongestRetryMs: 10_000,
@@ -230,6 +242,10 @@ export const TIMES = {
   dashboardSilenceMs: 25_000,
   /** A dashboard that is seen asks for the measured values this often. */
   dashboardMeasureMs: 2_000,
+  /** While its charts are seen, it asks for the last hour this often. */
+  dashboardHourMs: 5_000,
+  /** It hides the join token by itself after this. */
+  dashboardTokenShownMs: 60_000,
   /** The dashboard waits this long for an answer that is no stream. */
   dashboardAnswerMs: 30_000,
   /** Nodes tell each other this often that they are there. */
@@ -274,6 +290,11 @@ export const TIMES = {
   /** Between two attempts: this, doubled each time, at most that. */
   attemptBaseMs: 2_000,
   attemptMaxMs: 60_000,
+  /** A request that lost its place does not go back there before this: the others may not know yet. */
+  avoidMs: 500,
+  /** One that finds no other place looks again after this, doubled each time, at most that. */
+  moveRetryMs: 250,
+  moveLongestRetryMs: 2_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */

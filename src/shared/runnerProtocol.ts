@@ -33,7 +33,7 @@ export interface RunnerSettings {
 }
 
 /** One rank of a model over several runners. All ranks of an attempt have the same but for `rank`. */
-interface RunnerPart {
+export interface RunnerPart {
   readonly rank: number;
   readonly worldSize: number;
   readonly sharding: 'Pipeline' | 'Tensor';
