@@ -225,7 +225,7 @@ describe('the dashboard in a browser', { skip }, () => {
       { width: 390, height: 780 },
     ]) {
       await withPage(
-        async ({ page, complaints }) => {
+        async ({ page, complaints, requests }) => {
           await page.getByRole('article', { name: `Model ${MODEL}` }).waitFor();
           for (const colorScheme of ['light', 'dark'] as const) {
             await page.emulateMedia({ colorScheme });
@@ -256,6 +256,7 @@ describe('the dashboard in a browser', { skip }, () => {
           await page.getByRole('region', { name: 'Nodes and links' }).waitFor();
           assert.deepEqual(await seriousFindings(page), [], `table, ${viewport.width}`);
           assert.deepEqual(complaints, []);
+          for (const url of requests) assert.ok(url.startsWith(node.url), `nobody else is called: ${url}`);
         },
         '/',
         viewport,
