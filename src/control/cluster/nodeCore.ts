@@ -138,6 +138,10 @@ export class NodeCore {
       case 'TaskStreamEnded':
         this.#wants.endTask(input.taskId, input.status, null, now);
         return;
+      case 'TaskStreamBroken':
+        this.#wants.streamBroken(input, instant);
+        this.#decisions.sendWants(instant);
+        return;
       case 'TaskCancelled':
         this.#wants.endTask(input.taskId, 'cancelled', input.fault, now);
         return;
@@ -164,8 +168,9 @@ export class NodeCore {
     const now = instant.monotonicMs;
     this.#presence.judge(this.#tasks.nodes, now);
     this.#rule.consider(instant);
-    this.#wants.endLost(now);
+    this.#wants.leaveLost(instant);
     this.#wants.expire(instant);
+    this.#wants.seekPlaces(instant);
     this.#decisions.takeHeld(instant);
     this.#decisions.sendWants(instant);
     this.#ownership.look(now);
