@@ -3,7 +3,8 @@
  * not edge: a lost or repeated message changes nothing, since the next look finds the same difference.
  */
 import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
-import { runnersOf } from './instances.js';
+import type { ControlEvent } from './events.js';
+import { restartsAsWhole, runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
 
 export type WorkerAction =
@@ -26,7 +27,7 @@ export function planWorker(
   const wanted = new Set<RunnerId>();
   for (const instance of state.instances.values()) {
     // A half instance is of no use: what is left of it ends, and starts again with its siblings (R7, R32).
-    if (instance.metaInstanceId !== null && isBroken(state, instance)) continue;
+    if (restartsAsWhole(instance) && isBroken(state, instance)) continue;
     for (const shard of instance.shards) {
       if (shard.nodeId !== nodeId) continue;
       wanted.add(shard.runnerId);
@@ -44,3 +45,21 @@ export function planWorker(
 function isBroken(state: ClusterState, instance: InstanceRecord): boolean {
   return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
 }
+
+/** May a node have to start or stop runners after this event? */
+export function changesPlan(event: ControlEvent): boolean {
+  if (event.kind === 'RunnerStatusChanged') return event.runner.status === 'failed';
+  return CHANGES_PLAN.has(event.kind);
+}
+
+const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
+  'MasterElected',
+  // In a new life of its node, a runner that had failed has not: its siblings may start.
+  'NodeJoined',
+  'NodeForgotten',
+  'InstanceCreated',
+  'InstanceDeleted',
+  'InstanceFailed',
+  'InstanceRetrying',
+  'MetaInstanceDeleted',
+]);

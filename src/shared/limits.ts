@@ -262,6 +262,11 @@ export const TIMES = {
   reconcileMs: 1_000,
   /** A node that is gone for this long is not waited for any more where its instances fit elsewhere. */
   nodeLossGraceMs: 10_000,
+  /**
+   * Two living nodes that an instance needs a link between have none for this long: longer than it takes to give a link
+   * up and to dial another path.
+   */
+  linkLossConfirmMs: 10_000,
   /** An instance that served for this long is healthy: failures before are forgiven. */
   healthyMs: 300_000,
   /** Between two attempts: this, doubled each time, at most that. */

@@ -1,9 +1,8 @@
 /** Carries out the worker's plan on this node: one supervisor for each runner that the state places here. */
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import type { RunnerReport } from '../control/cluster/ports.js';
-import type { ControlEvent } from '../control/events.js';
 import type { ClusterState, InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
-import { planWorker } from '../control/workerPlan.js';
+import { changesPlan, planWorker } from '../control/workerPlan.js';
 import { type Fault, toFault } from '../shared/errors.js';
 import { type Failpoint, START_FAILPOINTS } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
@@ -63,8 +62,7 @@ export class Worker {
   start(): void {
     this.#stopListening = this.#components.cluster.listen({
       applied: ({ event }) => {
-        const isFailure = event.kind === 'RunnerStatusChanged' && event.runner.status === 'failed';
-        if (isFailure || CHANGES_PLAN.has(event.kind)) this.#reconcile();
+        if (changesPlan(event)) this.#reconcile();
       },
       replaced: () => this.#reconcile(),
       roleChanged: () => this.#reconcile(),
@@ -205,17 +203,6 @@ function pastOf(state: ClusterState, runnerId: RunnerId): Pick<SupervisorCompone
   const runner = state.runners.get(runnerId);
   return runner === undefined ? {} : { past: { restarts: runner.restarts, error: runner.error } };
 }
-
-/** Events after which this node may have to start or stop runners. */
-const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
-  'MasterElected',
-  'InstanceCreated',
-  'InstanceDeleted',
-  'InstanceFailed',
-  'InstanceRetrying',
-  'MetaInstanceDeleted',
-  'NodeForgotten',
-]);
 
 /** A runner that cannot even be started: it stays failed until its instance goes or the node starts anew. */
 function notFound(runnerId: RunnerId, fault: Fault): RunnerReport {

@@ -7,6 +7,7 @@ import type { PeerMessage } from '../../src/control/cluster/messages.js';
 import type { NodeCore } from '../../src/control/cluster/nodeCore.js';
 import type { NodeInput, NodeOutput } from '../../src/control/cluster/ports.js';
 import type { NodeFact } from '../../src/control/state.js';
+import { changesPlan } from '../../src/control/workerPlan.js';
 import type { NodeId } from '../../src/shared/ids.js';
 import { TIMES } from '../../src/shared/limits.js';
 import { Clock } from './clock.js';
@@ -234,7 +235,7 @@ export class Process {
         this.#flush(output.index);
         return;
       case 'Applied':
-        if (CHANGES_PLAN.has(output.entry.event.kind)) this.worker.reconcile();
+        if (changesPlan(output.entry.event)) this.worker.reconcile();
         return;
       case 'StateReplaced':
       case 'RoleChanged':
@@ -272,11 +273,3 @@ export class Process {
     });
   }
 }
-
-/** As the real worker has it: the events after which the plan may be another one. */
-const CHANGES_PLAN: ReadonlySet<string> = new Set([
-  'MasterElected',
-  'InstanceCreated',
-  'InstanceDeleted',
-  'NodeForgotten',
-]);

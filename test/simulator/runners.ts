@@ -3,11 +3,12 @@
  * are killed, come back after the backoff of the restart policy or are given up, and serve streams while they are ready.
  */
 import type { RunnerReport } from '../../src/control/cluster/ports.js';
+import { restartsAsWhole } from '../../src/control/instances.js';
 import { decideRestart, RESTART_POLICY } from '../../src/control/restartPolicy.js';
 import type { RunnerStatus } from '../../src/control/runnerLife.js';
-import type { RunnerFailure } from '../../src/control/state.js';
+import type { InstanceRecord, RunnerFailure } from '../../src/control/state.js';
 import { planWorker } from '../../src/control/workerPlan.js';
-import type { RunnerId } from '../../src/shared/ids.js';
+import type { InstanceId, RunnerId } from '../../src/shared/ids.js';
 import type { Process } from './machine.js';
 
 const START = ['spawned', 'connecting', 'loading', 'warming_up', 'ready'] as const;
@@ -16,6 +17,7 @@ const FREEZE_MS = 2_500;
 
 interface FakeRunner {
   readonly runnerId: RunnerId;
+  readonly instance: InstanceRecord;
   /** Counts its processes: what was planned for an earlier one does not happen. */
   life: number;
   status: RunnerStatus;
@@ -30,6 +32,7 @@ interface FakeRunner {
 export class FakeWorker {
   readonly #process: Process;
   readonly #runners = new Map<RunnerId, FakeRunner>();
+  readonly #leaving = new Map<RunnerId, InstanceId>();
   /** Waiting for a runner to be ready or to fail. */
   readonly #onChange = new Map<RunnerId, Set<(status: RunnerStatus | null) => void>>();
 
@@ -46,21 +49,27 @@ export class FakeWorker {
     if (!core.isUpToDate || !this.#process.isAlive) return;
     for (const action of planWorker(core.state, machine.id, {
       supervised: new Set(this.#runners.keys()),
-      leaving: new Set(),
+      leaving: new Set(this.#leaving.values()),
     })) {
-      if (action.kind === 'StartRunner') this.#start(action.shard.runnerId);
+      if (action.kind === 'StartRunner') this.#start(action.instance, action.shard.runnerId);
       else this.#stop(action.runnerId);
     }
   }
 
-  #start(runnerId: RunnerId): void {
-    const { random, world } = this.#process.machine;
+  #start(instance: InstanceRecord, runnerId: RunnerId): void {
+    const { core, machine } = this.#process;
+    const { random, world } = machine;
     const isCursed = random.chance(world.plan.cursedRunners);
     const runner: FakeRunner = {
       runnerId,
+      instance,
       life: 0,
       status: 'spawned',
-      restarts: isCursed ? RESTART_POLICY.maxRestarts - 1 : 0,
+      restarts: isCursed
+        ? RESTART_POLICY.maxRestarts - 1
+        : restartsAsWhole(instance)
+          ? (core.state.runners.get(runnerId)?.restarts ?? 0)
+          : 0,
       restartAt: null,
       readyAt: 0,
       isFrozen: false,
@@ -104,7 +113,10 @@ export class FakeWorker {
     const { random, world, clock } = this.#process.machine;
     const { now } = world.time;
     const ranReadyMs = runner.readyAt === 0 ? 0 : now - runner.readyAt;
-    const decision = decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
+    // An instance whose runners are started anew together is left to the master.
+    const decision = restartsAsWhole(runner.instance)
+      ? ({ kind: 'give_up', history: { restarts: runner.restarts } } as const)
+      : decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
     runner.life += 1;
     runner.readyAt = 0;
     runner.error = {
@@ -137,10 +149,16 @@ export class FakeWorker {
 
   /** Not wanted any more: it takes a while to end, and is no longer supervised from now on. */
   #stop(runnerId: RunnerId): void {
+    const runner = this.#runners.get(runnerId);
+    if (runner === undefined) return;
     this.#runners.delete(runnerId);
+    this.#leaving.set(runnerId, runner.instance.instanceId);
     this.#tell(runnerId, null);
     this.#process.after(this.#process.machine.random.exponential(200), () => {
-      if (!this.#runners.has(runnerId)) this.#process.handle({ kind: 'RunnerGone', runnerId });
+      if (runner.status !== 'failed') this.#change(runner, 'stopped');
+      this.#process.handle({ kind: 'RunnerGone', runnerId });
+      this.#leaving.delete(runnerId);
+      this.reconcile();
     });
   }
 

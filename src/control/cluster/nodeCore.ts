@@ -150,6 +150,7 @@ export class NodeCore {
     this.#lastSeenAt = now;
     if (pausedMs < TIMES.pauseMs) return;
     this.#context.membership.forgiveMs(pausedMs);
+    this.#reconciliation.forgiveMs(pausedMs);
     this.#rule.resumed(pausedMs, now);
     this.#context.isPulseUrgent = true;
   }
@@ -157,6 +158,7 @@ export class NodeCore {
   #tick(instant: Instant): void {
     const now = instant.monotonicMs;
     this.#presence.judge(this.#tasks.nodes, now);
+    this.#reconciliation.watchLinks(now);
     this.#rule.consider(instant);
     this.#wants.endLost(now);
     this.#wants.expire(instant);

@@ -1,27 +1,44 @@
 /** The master looks at what should run: after every change that may bear on it, and every so often. */
 import { TIMES } from '../../shared/limits.js';
+import { restartsAsWhole } from '../instances.js';
 import { reconcile } from '../reconcile/reconcile.js';
 import type { Ledger } from './ledger.js';
+import { LinkWatch } from './linkWatch.js';
 import type { NodeContext } from './nodeContext.js';
 import type { Instant } from './ports.js';
 
 export class Reconciliation {
   readonly #context: NodeContext;
   readonly #ledger: Ledger;
+  readonly #linkWatch: LinkWatch;
   #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: NodeContext, ledger: Ledger) {
     this.#context = context;
+    this.#linkWatch = new LinkWatch(context);
     this.#ledger = ledger;
+  }
+
+  /** To be called with every tick. */
+  watchLinks(now: number): void {
+    this.#linkWatch.look(now);
+  }
+
+  /** This node itself stood still. */
+  forgiveMs(pauseMs: number): void {
+    this.#linkWatch.forgiveMs(pauseMs);
   }
 
   look({ monotonicMs, wallMs }: Instant): void {
     const { state, links } = this.#context;
     const reign = this.#context.actingReign(monotonicMs);
-    if (reign === null || state.metaInstances.size === 0) return;
+    if (reign === null) return;
     if (!this.#context.isUnreconciled && monotonicMs - this.#lookedAt < TIMES.reconcileMs) return;
     this.#lookedAt = monotonicMs;
-    this.#ledger.append(reconcile({ state, now: wallMs, links, reign: reign.epoch }));
+    if (state.metaInstances.size > 0 || [...state.instances.values()].some(restartsAsWhole)) {
+      const lostLinks = this.#linkWatch.lostLinks(monotonicMs);
+      this.#ledger.append(reconcile({ state, now: wallMs, links, lostLinks, reign: reign.epoch }));
+    }
     this.#context.isUnreconciled = false;
   }
 }

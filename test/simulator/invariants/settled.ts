@@ -1,4 +1,5 @@
 /** What holds when the faults have been over for a while: one cluster, which is as it wants to be. */
+import { restartsAsWhole, runnersOf } from '../../../src/control/instances.js';
 import { TIMES } from '../../../src/shared/limits.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
@@ -71,8 +72,11 @@ const workersMatch: SettledCheck = {
   problem({ processes }) {
     for (const { name, core, worker, machine } of processes) {
       const wanted = new Set<string>();
-      for (const { shards } of core.state.instances.values()) {
-        for (const { nodeId, runnerId } of shards) if (nodeId === machine.id) wanted.add(runnerId);
+      for (const instance of core.state.instances.values()) {
+        // What is left of a failed attempt ends, until the master has all of it started anew.
+        const isFailed = runnersOf(core.state, instance).some(({ status }) => status === 'failed');
+        if (restartsAsWhole(instance) && (instance.failure !== null || isFailed)) continue;
+        for (const { nodeId, runnerId } of instance.shards) if (nodeId === machine.id) wanted.add(runnerId);
       }
       for (const runnerId of wanted) {
         if (![...worker.runners.keys()].includes(runnerId as never))
