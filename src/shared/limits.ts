@@ -326,6 +326,8 @@ export const TIMES = {
   sideChannelOpenMs: 10_000,
   /** One round of the side channel, until every rank has contributed. */
   sideChannelRoundMs: 60_000,
+  /** A round whose master was lost, or is not there yet, is asked for again after this. */
+  sideChannelRetryMs: 250,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */

@@ -52,7 +52,7 @@ const retry = (id: string): ClusterCommand => ({
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
-  const decision = decide(state, command, { now, links: [] });
+  const decision = decide(state, command, { now, links: [], lostLinks: [] });
   const after = 'fault' in decision ? state : decision.events.reduce(apply, state);
   return { decision, after };
 }

@@ -3,7 +3,7 @@ import { TIMES } from '../../shared/limits.js';
 import { restartsAsWhole } from '../instances.js';
 import { reconcile } from '../reconcile/reconcile.js';
 import type { Ledger } from './ledger.js';
-import { LinkWatch } from './linkWatch.js';
+import type { LinkWatch } from './linkWatch.js';
 import type { NodeContext } from './nodeContext.js';
 import type { Instant } from './ports.js';
 
@@ -13,20 +13,10 @@ export class Reconciliation {
   readonly #linkWatch: LinkWatch;
   #lookedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(context: NodeContext, ledger: Ledger) {
+  constructor(context: NodeContext, ledger: Ledger, linkWatch: LinkWatch) {
     this.#context = context;
-    this.#linkWatch = new LinkWatch(context);
     this.#ledger = ledger;
-  }
-
-  /** To be called with every tick. */
-  watchLinks(now: number): void {
-    this.#linkWatch.look(now);
-  }
-
-  /** This node itself stood still. */
-  forgiveMs(pauseMs: number): void {
-    this.#linkWatch.forgiveMs(pauseMs);
+    this.#linkWatch = linkWatch;
   }
 
   look({ monotonicMs, wallMs }: Instant): void {
