@@ -81,7 +81,8 @@ async function build() {
 async function dashboard() {
   const folder = join(root, 'dashboard');
   const stampFile = join(folder, 'dist', '.shoal-build');
-  const sources = [...listSources(folder, /./), ...listSources(join(root, 'src', 'shared'))];
+  const shared = ['shared', 'control'].flatMap((room) => listSources(join(root, 'src', room)));
+  const sources = [...listSources(folder, /./), ...shared];
   const content = hash(sources.flatMap((file) => [file, readFileSync(join(root, file))]));
   try {
     const isBuilt = readIfThere(stampFile) === content;

@@ -76,6 +76,7 @@ function quietWorld() {
       requestMs: 1_000,
       models: 1,
       drift: 0,
+      declarations: null,
       cursedRunners: 0,
     },
     invariants: [{ name: 'traffic', meaning: '', kind: 'safety', watch: () => traffic.watch }],

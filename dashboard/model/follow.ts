@@ -5,7 +5,7 @@
  */
 import { TIMES } from '../../src/shared/limits.js';
 import { ApiError, isUnauthorized, type NodeApi, type PageFault, toPageFault } from './api.js';
-import { reduce } from './reduce.js';
+import { measured, type Replica, ReplicaView, readReplica, told } from './replica.js';
 import {
   type LinkEntry,
   type NodeEntry,
@@ -58,7 +58,10 @@ export class Follower {
   readonly #components: FollowerComponents;
   readonly #options: FollowerOptions;
   readonly #stop = new AbortController();
-  #state: PageState | null = null;
+  readonly #view = new ReplicaView();
+  #replica: Replica | null = null;
+  /** Which run of the node the index belongs to. */
+  #history: string | null = null;
   #lostSince: number | null = null;
   #failures = 0;
   /** Ends the pause before the next try. */
@@ -77,7 +80,7 @@ export class Follower {
         await this.#follow();
         throw new Error('The node ended the stream of events.');
       } catch (error) {
-        if (error instanceof Resync) this.#state = null;
+        if (error instanceof Resync) this.#replica = null;
         else await this.#pause(error);
       }
     }
@@ -88,7 +91,7 @@ export class Follower {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await this.#components.wait(this.#options.measureMs, signal);
-      if (signal.aborted || this.#state === null || this.#lostSince !== null || !isWatched()) continue;
+      if (signal.aborted || this.#replica === null || this.#lostSince !== null || !isWatched()) continue;
       await this.#measureOnce();
     }
   }
@@ -106,8 +109,8 @@ export class Follower {
 
   async #follow(): Promise<void> {
     const { api, onEvent } = this.#components;
-    if (this.#state === null) await this.#fetchState();
-    else await this.#checkNode(this.#state);
+    const isResumed = this.#replica !== null;
+    if (!isResumed) await this.#fetchState();
     const connection = new AbortController();
     const cut = () => connection.abort();
     this.#stop.signal.addEventListener('abort', cut, { once: true });
@@ -118,22 +121,23 @@ export class Follower {
     };
     try {
       heard();
-      const path = `/events?since=${this.#state?.index ?? 0}`;
-      const opened = () => this.#connected();
+      const path = `/events?since=${this.#replica?.state.index ?? 0}`;
+      const opened = (headers: Headers) => this.#connected(headers, isResumed);
       for await (const message of api.events('GET', path, undefined, connection.signal, opened)) {
         heard();
         if (message === null) continue;
-        const told = readMessage(message.data);
-        if (told === null) throw new Resync();
-        if ('state' in told) {
-          this.#set(told.state);
+        const news = readMessage(message.data);
+        if (news === null) throw new Resync();
+        if ('state' in news) {
+          this.#set(readReplica(news.state));
           continue;
         }
-        const current = this.#state as PageState;
+        const current = this.#replica as Replica;
+        const { index } = current.state;
         // What was told already, on a connection before.
-        if (told.index <= current.index) continue;
-        const next = told.index === current.index + 1 ? reduce(current, told.event, told.index) : null;
-        onEvent(told.event, told.index);
+        if (news.index <= index) continue;
+        const next = news.index === index + 1 ? told(current, news.event) : null;
+        onEvent(news.event, news.index);
         if (next === null) await this.#fetchState();
         else this.#set(next);
       }
@@ -144,19 +148,18 @@ export class Follower {
     }
   }
 
-  /** Behind the same address another node may have been started, with a history of its own. */
-  async #checkNode({ node_id: known }: PageState): Promise<void> {
-    const nodeId = await this.#components.api.json<string>('GET', '/node_id');
-    if (known !== '' && nodeId !== known) throw new Resync();
-  }
-
   async #fetchState(): Promise<void> {
     const state = readState(await this.#components.api.json('GET', '/state'));
     if (state === null) throw new Error('The node answers, but not with a state.');
-    this.#set(state);
+    this.#set(readReplica(state));
   }
 
-  #connected(): void {
+  /** Behind the same address the node was started again, or another one: its indexes may stand for other events. */
+  #connected(headers: Headers, isResumed: boolean): void {
+    const history = headers.get('x-history-id');
+    const isAnother = isResumed && history !== this.#history;
+    this.#history = history;
+    if (isAnother) throw new Resync();
     this.#failures = 0;
     this.#lostSince = null;
     this.#components.onConnection({ kind: 'live' });
@@ -189,44 +192,15 @@ export class Follower {
         api.json<Record<string, RunnerEntry>>('GET', '/state/runners'),
         api.json<readonly LinkEntry[]>('GET', '/state/links'),
       ]);
-      if (this.#state !== null) this.#set(withMeasures(this.#state, nodes, runners, links));
+      if (this.#replica !== null) this.#set(measured(this.#replica, nodes, runners, links));
     } catch (error) {
       // A node that does not answer is noticed, and shown, by the stream of events.
       if (!(error instanceof ApiError)) throw error;
     }
   }
 
-  #set(state: PageState): void {
-    this.#state = state;
-    this.#components.onState(state);
+  #set(replica: Replica): void {
+    this.#replica = replica;
+    this.#components.onState(this.#view.show(replica));
   }
-}
-
-/** Only the measured fields: what is decided comes with the events, in their order. */
-export function withMeasures(
-  state: PageState,
-  nodes: Readonly<Record<string, NodeEntry>>,
-  runners: Readonly<Record<string, RunnerEntry>>,
-  links: readonly LinkEntry[],
-): PageState {
-  const measuredNodes = Object.entries(state.nodes).map(([id, node]) => {
-    const { memory, cpu, backends, api_url, last_seen } = nodes[id] ?? {};
-    return [id, { ...node, ...present({ memory, cpu, backends, api_url, last_seen }) }];
-  });
-  const measuredRunners = Object.entries(state.runners).map(([id, runner]) => {
-    const { progress, load } = runners[id] ?? {};
-    return [id, { ...runner, ...present({ progress, load }) }];
-  });
-  return {
-    ...state,
-    links,
-    nodes: Object.fromEntries(measuredNodes),
-    runners: Object.fromEntries(measuredRunners),
-  };
-}
-
-function present<Fields extends object>(fields: Fields): Partial<Fields> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as Partial<Fields>;
 }

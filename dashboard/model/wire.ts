@@ -15,8 +15,8 @@ export interface PageState {
   readonly runners: Entries<RunnerEntry>;
   readonly meta_instances: Entries<MetaInstanceEntry>;
   readonly tasks: Entries<TaskEntry>;
-  /** Remembered by the page alone: a late word about a deleted instance does not bring it back. */
-  readonly deleted_instances?: readonly string[];
+  /** Models that somebody wishes for. */
+  readonly model_cards?: readonly string[];
 }
 
 export type Entries<Entry> = Readonly<Record<string, Entry>>;
@@ -66,6 +66,8 @@ export interface InstanceEntry {
   readonly status: InstanceStatus;
   readonly context_length?: number;
   readonly max_sequences?: number;
+  /** Why this attempt failed, until the next one. */
+  readonly failure?: FailureEntry | null;
   readonly shards: readonly ShardEntry[];
 }
 
@@ -96,6 +98,19 @@ export interface RunnerError {
   readonly stderr_tail?: readonly string[];
 }
 
+export interface FailureEntry {
+  readonly at: string;
+  readonly node_id?: string;
+  readonly message: string;
+}
+
+/** Why a wish has no place, and what each node says to it. */
+export interface PlacementErrorEntry {
+  readonly at: string;
+  readonly message: string;
+  readonly nodes: readonly { readonly node_id: string; readonly name: string; readonly reason: string }[];
+}
+
 export interface MetaInstanceEntry {
   readonly meta_instance_id: string;
   readonly model_id: string;
@@ -103,10 +118,17 @@ export interface MetaInstanceEntry {
   readonly transport: string;
   readonly min_nodes: number | null;
   readonly node_ids: readonly string[] | null;
+  readonly context_length?: number | null;
+  readonly max_sequences?: number | null;
   readonly status: 'pending' | 'placing' | 'starting' | 'ready' | 'retrying' | 'failed';
   readonly consecutive_failures: number;
-  readonly errors: readonly { readonly at: string; readonly node_id?: string; readonly message: string }[];
-  readonly placement_error: unknown;
+  /** Times that a failed instance is started anew where it is. */
+  readonly max_retries?: number;
+  /** The newest failures, oldest first. */
+  readonly errors: readonly FailureEntry[];
+  /** Nodes at which it failed for good. */
+  readonly avoided_nodes?: readonly string[];
+  readonly placement_error: PlacementErrorEntry | null;
   readonly next_attempt_at: string | null;
 }
 
@@ -150,6 +172,7 @@ export function readState(value: unknown): PageState | null {
     runners: entries('runners'),
     meta_instances: entries('meta_instances'),
     tasks: entries('tasks'),
+    model_cards: Array.isArray(value.model_cards) ? value.model_cards : [],
   } as PageState;
 }
 
@@ -161,6 +184,16 @@ const EVENT_FIELDS: Readonly<Record<string, readonly string[]>> = {
   NodeForgotten: ['node_id'],
   InstanceCreated: ['instance.instance_id', 'instance.shards'],
   InstanceDeleted: ['instance_id'],
+  InstanceFailed: ['instance_id', 'attempt', 'failure.message'],
+  InstanceRetrying: ['instance_id', 'attempt'],
+  MetaInstanceCreated: ['meta_instance.meta_instance_id', 'meta_instance.model_id'],
+  MetaInstanceDeleted: ['meta_instance_id'],
+  MetaInstanceRetried: ['meta_instance_id'],
+  PlacementRefused: ['meta_instance_id', 'placement_error.message'],
+  MetaInstanceFailed: ['meta_instance_id'],
+  MetaInstanceServed: ['meta_instance_id', 'since'],
+  MetaInstanceSurplus: ['meta_instance_id', 'since'],
+  MetaInstanceRecovered: ['meta_instance_id'],
   RunnerStatusChanged: ['runner.runner_id', 'runner.status'],
   TaskAssigned: ['task.task_id', 'task.command_id', 'task.instance_id'],
   TaskFinished: ['task_id', 'instance_id', 'status'],

@@ -33,6 +33,8 @@ export type ControlMessage =
 
 export interface NodeView {
   readonly nodeId: NodeId;
+  /** Another one after each start: an index may stand for another event then. */
+  readonly historyId: string;
   /** The whole state in the form of contract.md, as plain JSON. */
   state(): Readonly<Record<string, unknown>>;
   /**

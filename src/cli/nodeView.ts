@@ -1,4 +1,5 @@
 /** What the API shows of this node and its cluster: the replicated state with everybody's newest measured values. */
+import { randomUUID } from 'node:crypto';
 import type { NodeView } from '../api/ports.js';
 import type { AppliedEvent, ClusterNode } from '../cluster/clusterNode.js';
 import type { Register, Registers } from '../cluster/registers.js';
@@ -22,6 +23,7 @@ export function createNodeView(nodeId: NodeId, components: NodeViewComponents): 
   const state = () => viewState(cluster.state, readTelemetry(nodeId, components), nodeId);
   return {
     nodeId,
+    historyId: randomUUID(),
     state,
     followEvents: (since, listener) => {
       const tell = (applied: AppliedEvent) =>

@@ -65,6 +65,7 @@ const metaInstance = wish.extend({
   hasFailed: z.boolean(),
   avoidedNodes: z.array(id).max(LIMITS.peers),
   servedSince: time.nullable(),
+  surplusSince: time.nullable().default(null),
 });
 
 const perLayer = z.array(z.number().min(0)).max(LIMITS.modelLayers);
@@ -198,6 +199,7 @@ const event = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('MetaInstanceFailed'), metaInstanceId: id }),
   z.object({ kind: z.literal('MetaInstanceServed'), metaInstanceId: id, since: time.nullable() }),
+  z.object({ kind: z.literal('MetaInstanceSurplus'), metaInstanceId: id, since: time.nullable() }),
   z.object({ kind: z.literal('MetaInstanceRecovered'), metaInstanceId: id }),
   z.object({ kind: z.literal('RunnerStatusChanged'), runner }),
   z.object({ kind: z.literal('TaskAssigned'), task }),

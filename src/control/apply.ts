@@ -53,6 +53,8 @@ function change(state: ClusterState, event: ControlEvent): Partial<ClusterState>
       return changeMetaInstance(state, event.metaInstanceId, () => ({ hasFailed: true, nextAttempt: null }));
     case 'MetaInstanceServed':
       return metaInstanceServed(state, event);
+    case 'MetaInstanceSurplus':
+      return changeMetaInstance(state, event.metaInstanceId, () => ({ surplusSince: event.since }));
     case 'MetaInstanceRecovered':
       return changeMetaInstance(state, event.metaInstanceId, () => ({
         consecutiveFailures: 0,

@@ -7,7 +7,13 @@ import type { ControlEvent } from './events.js';
 import { runnersOf } from './instances.js';
 import { withEntry, withNewest, without } from './maps.js';
 import { restartsInARow } from './restartPolicy.js';
-import type { ClusterState, InstanceRecord, RunnerRecord } from './state.js';
+import type {
+  ClusterState,
+  InstanceFailure,
+  InstanceRecord,
+  MetaInstanceRecord,
+  RunnerRecord,
+} from './state.js';
 
 type Event<Kind extends ControlEvent['kind']> = Extract<ControlEvent, { kind: Kind }>;
 
@@ -18,12 +24,14 @@ export function instanceCreated(state: ClusterState, instance: InstanceRecord): 
   const wanted =
     metaInstanceId === null
       ? {}
-      : changeMetaInstance(state, metaInstanceId, ({ placements }) => ({
-          placements: placements + 1,
+      : changeMetaInstance(state, metaInstanceId, (wish) => ({
+          placements: wish.placements + 1,
           placementProblem: null,
           nextAttempt: null,
           hasFailed: false,
           servedSince: null,
+          // Another master has counted it in a state that gave way to this one.
+          ...(instance.failure === null ? {} : counted(wish, instance.failure)),
         }));
   return {
     ...wanted,
@@ -76,12 +84,21 @@ export function instanceFailed(
   }
   return {
     instances,
-    ...changeMetaInstance(state, instance.metaInstanceId, ({ consecutiveFailures, errors }) => ({
-      consecutiveFailures: consecutiveFailures + 1,
-      errors: withNewest(errors, [failure], LIMITS.metaInstanceErrors),
+    ...changeMetaInstance(state, instance.metaInstanceId, (wish) => ({
+      ...counted(wish, failure),
       servedSince: null,
       nextAttempt: nextAttemptAt === null ? null : { at: nextAttemptAt, saidAt: failure.at },
     })),
+  };
+}
+
+function counted(
+  { consecutiveFailures, errors }: MetaInstanceRecord,
+  failure: InstanceFailure,
+): Pick<MetaInstanceRecord, 'consecutiveFailures' | 'errors'> {
+  return {
+    consecutiveFailures: consecutiveFailures + 1,
+    errors: withNewest(errors, [failure], LIMITS.metaInstanceErrors),
   };
 }
 

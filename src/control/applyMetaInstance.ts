@@ -32,6 +32,7 @@ export function metaInstanceCreated(
       ...UNTRIED,
       createdAt,
       placements: 0,
+      surplusSince: null,
     }),
     modelShapes: withEntry(state.modelShapes, modelId, shape),
   };
@@ -64,13 +65,23 @@ export function metaInstanceDeleted(
   };
 }
 
-/** What is ready has a place: why there was none, while its node was away, is over. */
+/**
+ * What is ready has a place and has not failed: what was said of it while its node was away is over. Another instance
+ * of it may still wait for its next attempt.
+ */
 export function metaInstanceServed(
   state: ClusterState,
   { metaInstanceId, since }: Event<'MetaInstanceServed'>,
 ): Partial<ClusterState> {
-  const placed = since === null ? {} : { placementProblem: null, nextAttempt: null };
-  return changeMetaInstance(state, metaInstanceId, () => ({ servedSince: since, ...placed }));
+  const isTriedAgain = [...state.instances.values()].some(
+    (instance) => instance.metaInstanceId === metaInstanceId && instance.failure !== null,
+  );
+  return changeMetaInstance(state, metaInstanceId, ({ nextAttempt }) => ({
+    servedSince: since,
+    ...(since === null
+      ? {}
+      : { placementProblem: null, hasFailed: false, nextAttempt: isTriedAgain ? nextAttempt : null }),
+  }));
 }
 
 /** Nothing, when it is not there any more. */

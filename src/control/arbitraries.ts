@@ -84,6 +84,11 @@ const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     since: fc.option(anyTime),
   }),
   fc.record({
+    kind: fc.constant('MetaInstanceSurplus' as const),
+    metaInstanceId: anyMetaInstance,
+    since: fc.option(anyTime),
+  }),
+  fc.record({
     kind: fc.constant('PlacementRefused' as const),
     metaInstanceId: anyMetaInstance,
     problem: anyProblem,

@@ -61,6 +61,12 @@ export type ControlEvent =
       readonly metaInstanceId: MetaInstanceId;
       readonly since: number | null;
     }
+  /** It came to have more instances than one, on nodes that are there, or (null) has not any more. */
+  | {
+      readonly kind: 'MetaInstanceSurplus';
+      readonly metaInstanceId: MetaInstanceId;
+      readonly since: number | null;
+    }
   /** It served for a healthy period: what failed before is forgiven. */
   | { readonly kind: 'MetaInstanceRecovered'; readonly metaInstanceId: MetaInstanceId }
   | { readonly kind: 'RunnerStatusChanged'; readonly runner: RunnerFact }

@@ -1,6 +1,7 @@
 /** What can be read off the state about what users want to run. */
 import { instanceStatus } from './instances.js';
 import type { ClusterState, MetaInstanceRecord, MetaInstanceWish } from './state.js';
+import { instancesOfWish } from './wishInstances.js';
 
 export type MetaInstanceStatus = 'pending' | 'placing' | 'starting' | 'ready' | 'retrying' | 'failed';
 
@@ -9,9 +10,9 @@ export function metaInstanceStatus(
   metaInstance: MetaInstanceRecord,
 ): MetaInstanceStatus {
   if (metaInstance.hasFailed) return 'failed';
-  const own = [...state.instances.values()].filter(
-    ({ metaInstanceId }) => metaInstanceId === metaInstance.metaInstanceId,
-  );
+  const { present, lost } = instancesOfWish(state, metaInstance.metaInstanceId);
+  // What is lost tells how it is only as long as nothing takes its place.
+  const own = present.length > 0 ? present : lost;
   const statuses = own.map((instance) => instanceStatus(state, instance));
   if (statuses.includes('ready')) return 'ready';
   if (own.some(({ failure, attempt }) => failure !== null || attempt > 1)) return 'retrying';

@@ -187,6 +187,7 @@ function taskView(id: string, status: string) {
     kind: 'generation',
     status,
     api_node_id: OTHER_NODE,
+    api_incarnation: 1,
     created_at: '1970-01-01T00:00:00.000Z',
   };
 }

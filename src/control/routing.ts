@@ -7,6 +7,7 @@ import type { ModelId, NodeId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
 import { instanceStatus, isNodeGone, runnersOf, runningTasks } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
+import { isSurplus } from './wishInstances.js';
 
 /** What a restart takes beyond its backoff: spawn, load and warm-up of a small model. */
 const RESTART_ALLOWANCE_MS = 1_000;
@@ -42,7 +43,9 @@ export function chooseInstance(
     return { fault: { code: 'not_ready', message: `the node that serves ${modelId} is stopping` } };
   }
   const unsuspected = staying.filter((instance) => !isSuspect(state, instance));
-  const healthy = unsuspected.length > 0 ? unsuspected : staying;
+  const unshaken = unsuspected.length > 0 ? unsuspected : staying;
+  const wanted = unshaken.filter((instance) => !isSurplus(state, instance));
+  const healthy = wanted.length > 0 ? wanted : unshaken;
   // One that still loads takes requests when none is ready, or those that are have their queues full.
   const ready = healthy.filter(
     (instance) =>

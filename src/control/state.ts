@@ -159,6 +159,8 @@ export interface MetaInstanceRecord extends MetaInstanceWish {
   readonly avoidedNodes: readonly NodeId[];
   /** Since when its instance is ready; null while it is not. */
   readonly servedSince: number | null;
+  /** Since when it has had more than one instance on nodes that are there; null while it has not. */
+  readonly surplusSince: number | null;
 }
 
 export interface ClusterState {

@@ -3,7 +3,7 @@ import type { NodeId, RunnerId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
 import type { ControlEvent } from './events.js';
 import { instanceStatus, runningTasks, tasksIn } from './instances.js';
-import { metaInstanceStatus, wishOf } from './metaInstanceView.js';
+import { type MetaInstanceStatus, metaInstanceStatus, wishOf } from './metaInstanceView.js';
 import type {
   ClusterState,
   InstanceFailure,
@@ -33,48 +33,84 @@ export interface LinkView {
   readonly rdma: boolean;
 }
 
+/**
+ * Makes the JSON of a record, or gives back what was made of it before out of the same parts: who shows every state in
+ * a row makes only what changed.
+ */
+export type Keep = <Json>(record: object, parts: readonly unknown[], make: () => Json) => Json;
+const MADE_ANEW: Keep = (_record, _parts, make) => make();
+
 export function viewState(
   state: ClusterState,
   telemetry: Telemetry,
   nodeId: NodeId,
+  keep: Keep = MADE_ANEW,
 ): Record<string, unknown> {
-  const nodeView = ({ statusSince, ...node }: NodeRecord) => ({
-    ...telemetry.nodes.get(node.nodeId),
-    ...node,
-  });
-  const instanceView = ({ failure, ...instance }: InstanceRecord) => ({
-    ...instance,
-    status: instanceStatus(state, { ...instance, failure }),
-  });
+  const nodeView = (node: NodeRecord) => {
+    const measured = telemetry.nodes.get(node.nodeId);
+    return keep(node, [measured], () => viewNode(node, measured));
+  };
+  const instanceView = (instance: InstanceRecord) => {
+    const status = instanceStatus(state, instance);
+    return keep(instance, [status], () => toWire({ ...viewInstance(instance), status }));
+  };
   const runnerView = (runner: RunnerRecord) => {
+    const measured = telemetry.runners.get(runner.runnerId);
     const isRunning = runner.status === 'ready' && runningTasks(state, runner.instanceId) > 0;
     const status = isRunning ? 'running' : runner.status;
-    return { ...telemetry.runners.get(runner.runnerId), ...viewRunner({ ...runner, status }) };
+    return keep(runner, [measured, status], () =>
+      toWire({ ...measured, ...viewRunner({ ...runner, status }) }),
+    );
   };
-  const tasks = [...state.finishedTasks, ...tasksIn(state)];
-  return toWire({
+  const wishView = (record: MetaInstanceRecord) => {
+    const status = metaInstanceStatus(state, record);
+    return keep(record, [status], () => toWire(viewMetaInstance(record, status)));
+  };
+  const taskView = (task: TaskRecord) => keep(task, [], () => toWire(viewTask(task)));
+  const tasks = new Map([...state.finishedTasks, ...tasksIn(state)].map((task) => [task.taskId, task]));
+  const entries = <Id extends string, Entry>(
+    map: ReadonlyMap<Id, Entry>,
+    view: (entry: Entry) => unknown,
+    record: object = map,
+  ) => {
+    const views = [...map.values()].map(view);
+    return keep(record, views, () => Object.fromEntries([...map.keys()].map((id, at) => [id, views[at]])));
+  };
+  return {
     index: state.index,
     term: state.term,
-    masterNodeId: state.masterNodeId,
-    nodeId,
-    nodes: mapValues(state.nodes, nodeView),
-    links: telemetry.links,
-    instances: mapValues(state.instances, instanceView),
-    runners: mapValues(state.runners, runnerView),
-    metaInstances: mapValues(state.metaInstances, (record) => viewMetaInstance(state, record)),
-    modelCards: [...state.modelShapes.keys()],
-    tasks: new Map(tasks.map((task) => [task.taskId, viewTask(task)])),
-  }) as Record<string, unknown>;
+    master_node_id: state.masterNodeId,
+    node_id: nodeId,
+    nodes: entries(state.nodes, nodeView),
+    links: keep(telemetry.links, [], () => toWire(telemetry.links)),
+    instances: entries(state.instances, instanceView),
+    runners: entries(state.runners, runnerView),
+    meta_instances: entries(state.metaInstances, wishView),
+    model_cards: [...state.modelShapes.keys()],
+    tasks: entries(tasks, taskView, state.tasks),
+  };
 }
 
-function viewMetaInstance(state: ClusterState, record: MetaInstanceRecord) {
+function viewNode(
+  { statusSince, ...node }: NodeRecord,
+  measured: Readonly<Record<string, unknown>> | undefined,
+) {
+  return toWire({ ...measured, ...node });
+}
+
+function viewInstance({ failure, ...instance }: InstanceRecord) {
+  return { ...instance, failure: failure && viewFailure(failure) };
+}
+
+function viewMetaInstance(record: MetaInstanceRecord, status: MetaInstanceStatus) {
   const { createdAt, placementProblem: problem, nextAttempt, errors, consecutiveFailures } = record;
   return {
     ...viewWish(wishOf(record)),
-    status: metaInstanceStatus(state, record),
+    status,
     consecutiveFailures,
     maxRetries: LIMITS.instanceRetries,
     errors: errors.map(viewFailure),
+    avoidedNodes: record.avoidedNodes,
     placementError: problem && { at: isoTime(problem.at), message: problem.message, nodes: problem.nodes },
     nextAttemptAt: nextAttempt && isoTime(nextAttempt.at),
     createdAt: isoTime(createdAt),
@@ -103,7 +139,7 @@ function viewRunner<Runner extends RunnerFact>({ error, restartAt, ...runner }: 
   };
 }
 
-function viewTask({ apiIncarnation, createdAt, ...task }: TaskRecord) {
+function viewTask({ createdAt, ...task }: TaskRecord) {
   return { ...task, createdAt: new Date(createdAt).toISOString() };
 }
 
@@ -114,15 +150,13 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       return toWire({ ...event, runner: viewRunner(event.runner) }) as Record<string, unknown>;
     case 'TaskAssigned':
       return toWire({ ...event, task: viewTask(event.task) }) as Record<string, unknown>;
-    case 'InstanceCreated': {
-      const { failure, ...instance } = event.instance;
-      return toWire({ ...event, instance }) as Record<string, unknown>;
-    }
+    case 'InstanceCreated':
+      return toWire({ ...event, instance: viewInstance(event.instance) }) as Record<string, unknown>;
     case 'InstanceFailed':
       return toWire({
         ...event,
         failure: viewFailure(event.failure),
-        nextAttemptAt: event.nextAttemptAt && isoTime(event.nextAttemptAt),
+        nextAttemptAt: event.nextAttemptAt === null ? null : isoTime(event.nextAttemptAt),
       }) as Record<string, unknown>;
     case 'MetaInstanceCreated':
       return toWire({
@@ -141,19 +175,16 @@ export function viewEvent(event: ControlEvent): Record<string, unknown> {
       }) as Record<string, unknown>;
     }
     case 'MetaInstanceServed':
-      return toWire({ ...event, since: event.since && isoTime(event.since) }) as Record<string, unknown>;
+    case 'MetaInstanceSurplus':
+      return toWire({
+        ...event,
+        since: event.since === null ? null : isoTime(event.since),
+      }) as Record<string, unknown>;
     case 'NodeStatusChanged':
       return toWire({ ...event, at: isoTime(event.at) }) as Record<string, unknown>;
     default:
       return toWire(event) as Record<string, unknown>;
   }
-}
-
-function mapValues<Key, Value, Result>(
-  map: ReadonlyMap<Key, Value>,
-  change: (value: Value) => Result,
-): Map<Key, Result> {
-  return new Map([...map].map(([key, value]) => [key, change(value)]));
 }
 
 /** Plain JSON: field names become snake_case, maps become objects whose keys (ids) stay as they are. */

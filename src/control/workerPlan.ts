@@ -42,24 +42,24 @@ export function planWorker(
   return actions;
 }
 
-function isBroken(state: ClusterState, instance: InstanceRecord): boolean {
-  return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
-}
-
-/** May a node have to start or stop runners after this event? */
+/** May the plan be another one after this event? */
 export function changesPlan(event: ControlEvent): boolean {
-  if (event.kind === 'RunnerStatusChanged') return event.runner.status === 'failed';
-  return CHANGES_PLAN.has(event.kind);
+  const isFailure = event.kind === 'RunnerStatusChanged' && event.runner.status === 'failed';
+  return isFailure || CHANGES_PLAN.has(event.kind);
 }
 
 const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
   'MasterElected',
   // In a new life of its node, a runner that had failed has not: its siblings may start.
   'NodeJoined',
-  'NodeForgotten',
   'InstanceCreated',
   'InstanceDeleted',
   'InstanceFailed',
   'InstanceRetrying',
   'MetaInstanceDeleted',
+  'NodeForgotten',
 ]);
+
+function isBroken(state: ClusterState, instance: InstanceRecord): boolean {
+  return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
+}

@@ -262,6 +262,8 @@ export const TIMES = {
   reconcileMs: 1_000,
   /** A node that is gone for this long is not waited for any more where its instances fit elsewhere. */
   nodeLossGraceMs: 10_000,
+  /** Of two instances of one wish that both serve, an idle one is kept this long: its users may still be joining. */
+  surplusGraceMs: 5_000,
   /**
    * Two living nodes that an instance needs a link between have none for this long: longer than it takes to give a link
    * up and to dial another path.

@@ -65,7 +65,7 @@ export async function remove(node: NodeProcess, id: string): Promise<void> {
   assert.equal(response.status, 202, await response.text());
 }
 
-/** What a node shows of a wish: itself, its instances, and the runners of these. */
+/** What a node shows of a wish: itself, its instances on nodes that are there, and the runners of these. */
 export interface Shown {
   readonly state: WishState;
   readonly wish: Wish;
@@ -79,7 +79,11 @@ export interface Shown {
 function look(state: WishState, id: string): Shown | null {
   const wish = state.meta_instances[id];
   if (wish === undefined) return null;
-  const instances = Object.values(state.instances).filter((one) => one.meta_instance_id === id);
+  const isThere = ({ shards }: InstanceForm) =>
+    shards.every(({ node_id: nodeId }) => state.nodes[nodeId]?.status !== 'dead');
+  const instances = Object.values(state.instances).filter(
+    (one) => one.meta_instance_id === id && isThere(one),
+  );
   const [instance = null] = instances;
   const runnerId = instance?.shards[0]?.runner_id ?? '';
   return { state, wish, instances, instance, runnerId, runner: state.runners[runnerId] ?? null };

@@ -7,8 +7,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/shared/packageRoot.js';
 
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = [
+export const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-background-networking',
@@ -99,7 +99,9 @@ export class Browser {
     const { chromium } = dashboardPackages()('playwright-core') as {
       chromium: { launch(options: object): Promise<Chromium> };
     };
-    return new Browser(await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: STEP_MS }));
+    return new Browser(
+      await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS, timeout: STEP_MS }),
+    );
   }
 
   /** A page with a storage of its own. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestApi, type TestApi } from '../../src/api/testing/testApi.js';
 import { Browser, picture, seriousFindings, whyNoBrowser } from './browser.js';
+import { instance, largeState, node, runner, wish } from './madeUpState.js';
 
 const BOUND_MS = 90_000;
 const skip = whyNoBrowser() ?? false;
@@ -16,53 +17,6 @@ const SPEECH = [
   `<p class="unseen" id="main" style="position:fixed">layout</p> ![spy](https://example.com/spy.png)\n\n`,
   '```js\nconst fine = "<b>code</b>";\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n**the end**',
 ];
-
-const node = (id: string, name: string, more: object = {}) => ({
-  node_id: id,
-  name,
-  status: 'alive',
-  incarnation: 1,
-  addresses: [],
-  memory: { total_bytes: 64 * 2 ** 30, available_bytes: 20 * 2 ** 30 },
-  cpu: { cores: 8, load_average: 2 },
-  backends: ['cpu'],
-  ...more,
-});
-
-const shard = (instance: string, rank: number, of: number, nodeId: string) => ({
-  rank,
-  world_size: of,
-  node_id: nodeId,
-  runner_id: `${instance}-r${rank}`,
-  start_layer: rank * 8,
-  end_layer: rank * 8 + 8,
-  memory_bytes: 2 ** 30,
-});
-
-const instance = (id: string, model: string, nodes: readonly string[], wish: string | null = null) => ({
-  instance_id: id,
-  meta_instance_id: wish,
-  model_id: model,
-  sharding: 'Pipeline',
-  transport: 'Ring',
-  attempt: 1,
-  status: 'ready',
-  shards: nodes.map((nodeId, rank) => shard(id, rank, nodes.length, nodeId)),
-});
-
-const runner = (id: string, nodeId: string, more: object = {}) => ({
-  runner_id: id,
-  instance_id: id.replace(/-r\d+$/, ''),
-  node_id: nodeId,
-  rank: 0,
-  pid: 1,
-  incarnation: 1,
-  sequence: 1,
-  status: 'ready',
-  restarts: 0,
-  restart_at: null,
-  ...more,
-});
 
 describe('the page', { skip }, () => {
   let browser: Browser;
@@ -149,19 +103,6 @@ describe('the page', { skip }, () => {
   test('R28, R29: a wish shows its failures, the reason why it is not placed, and when it is tried again', {
     timeout: BOUND_MS,
   }, async () => {
-    const wish = (id: string, model: string, more: object) => ({
-      meta_instance_id: id,
-      model_id: model,
-      sharding: 'Pipeline',
-      transport: 'Ring',
-      min_nodes: 1,
-      node_ids: null,
-      consecutive_failures: 0,
-      errors: [],
-      placement_error: null,
-      next_attempt_at: null,
-      ...more,
-    });
     const error = { at: new Date().toISOString(), node_id: 'n1', message: 'Terminated (signal=6 SIGABRT)' };
     const soon = new Date(Date.now() + 60_000).toISOString();
     api.state = {
@@ -172,7 +113,7 @@ describe('the page', { skip }, () => {
       links: [
         { from: 'n1', to: 'n2', rtt_us: 240, interface_kind: null, bandwidth_bytes_per_s: null, rdma: false },
       ],
-      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), status: 'starting' } },
+      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), attempt: 2, status: 'starting' } },
       runners: {
         'i-r0': runner('i-r0', 'n1', { status: 'loading', progress: 0.5 }),
         'i-r1': runner('i-r1', 'n2', { status: 'warming_up' }),
@@ -187,7 +128,7 @@ describe('the page', { skip }, () => {
         m2: wish('m2', 'too-large', {
           status: 'failed',
           consecutive_failures: 3,
-          placement_error: 'lighthouse has 20 GiB, 40 GiB are needed',
+          placement_error: { at: soon, message: 'lighthouse has 20 GiB, 40 GiB are needed', nodes: [] },
         }),
       },
       tasks: {},
@@ -211,33 +152,8 @@ describe('the page', { skip }, () => {
   });
 
   test('50 nodes and 200 instances are shown, and follow what happens', { timeout: BOUND_MS }, async () => {
-    const names = Array.from({ length: 50 }, (_, number) => `n${number}`);
-    const instances = Array.from({ length: 200 }, (_, number) =>
-      instance(`i${number}`, `model-${number}`, [names[number % 50], names[(number + 7) % 50]] as string[]),
-    );
-    api.state = {
-      index: 7,
-      node_id: 'n0',
-      master_node_id: 'n0',
-      nodes: Object.fromEntries(names.map((name) => [name, node(name, name)])),
-      links: names.flatMap((from) =>
-        names.map((to) => ({
-          from,
-          to,
-          rtt_us: 100,
-          interface_kind: null,
-          bandwidth_bytes_per_s: null,
-          rdma: false,
-        })),
-      ),
-      instances: Object.fromEntries(instances.map((one) => [one.instance_id, one])),
-      runners: Object.fromEntries(
-        instances.flatMap(({ shards }) =>
-          shards.map((one) => [one.runner_id, runner(one.runner_id, one.node_id)]),
-        ),
-      ),
-      tasks: {},
-    };
+    api.state = largeState(50, 200);
+    const names = Object.keys(api.state.nodes as object);
     const { page, complaints, close } = await browser.open(`${api.url}/`);
     try {
       await page.getByRole('article', { name: 'Model model-199' }).waitFor();

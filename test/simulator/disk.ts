@@ -5,7 +5,6 @@
 import { ControlLog } from '../../src/control/cluster/controlLog.js';
 import type { Entry } from '../../src/control/cluster/messages.js';
 import type { Snapshot } from '../../src/control/cluster/snapshot.js';
-import type { InstanceId } from '../../src/shared/ids.js';
 import type { Random } from './random.js';
 
 type Operation = { readonly entry: Entry } | { readonly snapshot: Snapshot };
@@ -14,9 +13,9 @@ export class Disk {
   readonly #random: Random;
   #operations: Operation[] = [];
   #flushed = 0;
-  /** Instances whose creation or deletion is, or was, on this disk. */
-  readonly #created = new Set<InstanceId>();
-  readonly #deleted = new Set<InstanceId>();
+  /** Instances and MetaInstances whose creation or deletion is, or was, on this disk. */
+  readonly #created = new Set<string>();
+  readonly #deleted = new Set<string>();
   /** A full disk takes no further operation; what comes meanwhile waits in memory. */
   isFull = false;
   term = 0;
@@ -54,22 +53,26 @@ export class Disk {
   }
 
   /** Was its creation ever durable here? */
-  knows(instanceId: InstanceId): boolean {
-    return this.#created.has(instanceId);
+  knows(id: string): boolean {
+    return this.#created.has(id);
   }
 
-  knewDeleted(instanceId: InstanceId): boolean {
-    return this.#deleted.has(instanceId);
+  knewDeleted(id: string): boolean {
+    return this.#deleted.has(id);
   }
 
   #note(operation: Operation): void {
     if ('snapshot' in operation) {
       for (const { instanceId } of operation.snapshot.instances) this.#created.add(instanceId);
-      for (const instanceId of operation.snapshot.deletedInstances) this.#deleted.add(instanceId);
+      for (const { metaInstanceId } of operation.snapshot.metaInstances) this.#created.add(metaInstanceId);
+      for (const id of operation.snapshot.deletedInstances) this.#deleted.add(id);
+      for (const id of operation.snapshot.deletedMetaInstances) this.#deleted.add(id);
       return;
     }
     const { event } = operation.entry;
     if (event.kind === 'InstanceCreated') this.#created.add(event.instance.instanceId);
+    if (event.kind === 'MetaInstanceCreated') this.#created.add(event.metaInstance.metaInstanceId);
+    if (event.kind === 'MetaInstanceDeleted') this.#deleted.add(event.metaInstanceId);
     if (event.kind === 'InstanceDeleted') this.#deleted.add(event.instanceId);
   }
 

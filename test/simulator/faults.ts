@@ -111,10 +111,22 @@ export class Faults {
           this.#world.diskDelayMs = 5;
         });
         return;
+      case 'powerCut':
+        this.#powerCut(random);
+        return;
       case 'runnerDeath':
       case 'runnerFreeze':
         this.#strikeRunner(kind, machine, random);
         return;
+    }
+  }
+
+  /** All go at once; they come back one after the other, some of them not before the last calm. */
+  #powerCut(random: Random): void {
+    for (const machine of this.#world.machines) {
+      machine.crash();
+      machine.staysDown = random.chance(0.2);
+      if (!machine.staysDown) this.#later(random.exponential(2_000), () => machine.start());
     }
   }
 

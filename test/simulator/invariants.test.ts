@@ -1,11 +1,15 @@
 /** Each invariant can fail: a core that is wrong on purpose, or a world without its remedy, is found out by name. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ClusterCommand } from '../../src/control/cluster/commands.js';
 import { ControlLog } from '../../src/control/cluster/controlLog.js';
 import type { PeerMessage } from '../../src/control/cluster/messages.js';
 import type { NodeOutput } from '../../src/control/cluster/ports.js';
 import { ORIGIN } from '../../src/control/cluster/position.js';
+import type { ControlEvent } from '../../src/control/events.js';
 import { runningTasks } from '../../src/control/instances.js';
+import type { InstanceRecord } from '../../src/control/state.js';
+import type { InstanceId } from '../../src/shared/ids.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
 import type { FaultKind } from './plan.js';
 import { simulate } from './simulation.js';
@@ -21,6 +25,8 @@ interface Case {
   readonly faults?: readonly FaultKind[];
   /** Where to begin to look, for what needs a rare schedule. @default 1 */
   readonly firstSeed?: number;
+  /** Do people declare what shall run? @default false */
+  readonly declares?: boolean;
 }
 
 /** Changes the messages that are sent. */
@@ -35,6 +41,43 @@ function sending(change: (message: PeerMessage) => PeerMessage): Harm {
 
 function without(kind: NodeOutput['kind']): Harm {
   return { outputs: (outputs) => outputs.filter((output) => output.kind !== kind) };
+}
+
+/** Answers a command with Done, and does nothing. */
+function pretending(kind: ClusterCommand['kind']): Harm {
+  return {
+    input: (input) => (input.kind === 'CommandIssued' && input.command.kind === kind ? null : input),
+    outputs: (outputs, _core, input) =>
+      input.kind === 'CommandIssued' && input.command.kind === kind
+        ? [{ kind: 'CommandEnded', key: input.key, answer: { kind: 'Done' } }]
+        : outputs,
+  };
+}
+
+/** Puts further events into the log after each one of a kind, or in its place. */
+function appending(change: (event: ControlEvent) => readonly ControlEvent[]): Harm {
+  return {
+    outputs: (outputs) =>
+      outputs.flatMap((output): NodeOutput[] =>
+        output.kind === 'StoreEntry'
+          ? change(output.entry.event).map((event) => ({ ...output, entry: { ...output.entry, event } }))
+          : [output],
+      ),
+  };
+}
+
+/** Shows the instances that belong to what people declared as something else. */
+function showing(change: (instance: InstanceRecord) => readonly InstanceRecord[]): Harm {
+  return {
+    state: (state) => ({
+      ...state,
+      instances: new Map(
+        [...state.instances.values()]
+          .flatMap((instance) => (instance.metaInstanceId === null ? [instance] : change(instance)))
+          .map((instance) => [instance.instanceId, instance]),
+      ),
+    }),
+  };
 }
 
 const NOT_READY = { code: 'not_ready', message: 'it has no wish to' } as const;
@@ -113,14 +156,7 @@ const CASES: readonly Case[] = [
   {
     what: 'a creation is answered and not done',
     invariant: 'no-wish-lost',
-    harm: {
-      input: (input) =>
-        input.kind === 'CommandIssued' && input.command.kind === 'CreateInstance' ? null : input,
-      outputs: (outputs, _core, input) =>
-        input.kind === 'CommandIssued' && input.command.kind === 'CreateInstance'
-          ? [{ kind: 'CommandEnded', key: input.key, answer: { kind: 'Done' } }]
-          : outputs,
-    },
+    harm: pretending('CreateInstance'),
   },
   {
     what: 'a node that joins keeps to itself what it knows of instances',
@@ -257,15 +293,104 @@ const CASES: readonly Case[] = [
         }),
     },
   },
+  {
+    what: 'a declaration is answered and not done',
+    invariant: 'no-meta-instance-lost',
+    declares: true,
+    harm: pretending('CreateMetaInstance'),
+  },
+  {
+    what: 'a node that joins keeps to itself what is declared',
+    invariant: 'no-meta-instance-lost',
+    declares: true,
+    faults: ['partition'],
+    harm: sending((message) =>
+      message.kind === 'Join' ? { ...message, facts: { ...message.facts, metaInstances: [] } } : message,
+    ),
+  },
+  {
+    what: 'a node that joins keeps to itself what was taken back',
+    invariant: 'no-meta-instance-back',
+    declares: true,
+    faults: ['partition'],
+    harm: sending((message) =>
+      message.kind === 'Join'
+        ? { ...message, facts: { ...message.facts, deletedMetaInstances: [] } }
+        : message,
+    ),
+  },
+  {
+    what: 'what is taken back leaves its instances',
+    invariant: 'nothing-left-of-deleted',
+    declares: true,
+    harm: { state: (state) => ({ ...state, metaInstances: new Map() }) },
+  },
+  {
+    what: 'a node offers less than was given away',
+    invariant: 'memory-given-once',
+    declares: true,
+    harm: {
+      state: (state) => ({
+        ...state,
+        nodes: new Map([...state.nodes].map(([id, node]) => [id, { ...node, memoryBytes: 2e9 }])),
+      }),
+    },
+  },
+  {
+    what: 'a failure is counted twice',
+    invariant: 'failure-counted-once',
+    declares: true,
+    faults: ['runnerDeath'],
+    harm: appending((event) => (event.kind === 'InstanceFailed' ? [event, event] : [event])),
+  },
+  {
+    what: 'an instance is retried as well as deleted',
+    invariant: 'failure-counted-once',
+    declares: true,
+    harm: appending((event) =>
+      event.kind === 'InstanceDeleted'
+        ? [event, { kind: 'InstanceRetrying', instanceId: event.instanceId, attempt: 9 }]
+        : [event],
+    ),
+  },
+  {
+    what: 'the next attempt comes at once',
+    invariant: 'attempts-back-off',
+    declares: true,
+    faults: ['runnerDeath'],
+    harm: appending((event) =>
+      event.kind === 'InstanceFailed'
+        ? [event, { kind: 'InstanceRetrying', instanceId: event.instanceId, attempt: event.attempt + 1 }]
+        : [event],
+    ),
+  },
+  {
+    what: 'two instances are kept for one wish',
+    invariant: 'one-instance-a-wish',
+    declares: true,
+    harm: showing((one) => [one, { ...one, instanceId: `${one.instanceId}-twin` as InstanceId }]),
+  },
+  {
+    what: 'nothing is said of what has no instance',
+    invariant: 'served-or-known-why',
+    declares: true,
+    harm: showing(() => []),
+  },
+  {
+    what: 'what fits is not placed',
+    invariant: 'placed-where-it-fits',
+    declares: true,
+    harm: showing(() => []),
+  },
 ];
 
-for (const { what, invariant, harm, nodes = 3, faults = [], firstSeed = 1 } of CASES) {
+for (const { what, invariant, harm, nodes = 3, faults = [], firstSeed = 1, declares = false } of CASES) {
   test(`R82: ${invariant} fails when ${what}`, () => {
     const invariants = ALL_INVARIANTS.filter(({ name }) => name === invariant);
     assert.equal(invariants.length, 1);
     const found = new Set<string>();
     for (let seed = firstSeed; seed < firstSeed + 12 && !found.has(invariant); seed += 1) {
-      const options = { seed, minutes: 1, nodes, faults };
+      const options = { seed, minutes: 1, nodes, faults, declares };
       const { violation } = simulate(options, { invariants, makeCore: harmed(harm) });
       if (violation !== null) found.add(violation.invariant);
     }

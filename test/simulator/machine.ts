@@ -8,9 +8,10 @@ import type { NodeCore } from '../../src/control/cluster/nodeCore.js';
 import type { NodeInput, NodeOutput } from '../../src/control/cluster/ports.js';
 import type { NodeFact } from '../../src/control/state.js';
 import { changesPlan } from '../../src/control/workerPlan.js';
-import type { NodeId } from '../../src/shared/ids.js';
+import type { ModelId, NodeId } from '../../src/shared/ids.js';
 import { TIMES } from '../../src/shared/limits.js';
 import { Clock } from './clock.js';
+import { MODEL_SHAPES } from './declarations.js';
 import { Disk } from './disk.js';
 import type { Random } from './random.js';
 import { FakeWorker } from './runners.js';
@@ -32,6 +33,8 @@ export class Machine {
   isPaused = false;
   /** Not started again until the last faults are over. */
   staysDown = false;
+  /** The models whose files are here, and whether they are whole. */
+  readonly files: ReadonlyMap<ModelId, { readonly isDamaged: boolean }>;
   #resumedAt = 0;
 
   constructor(world: World, id: NodeId, random: Random) {
@@ -39,6 +42,7 @@ export class Machine {
     this.id = id;
     this.random = random;
     this.disk = new Disk(random);
+    this.files = drawFiles(world, id);
     this.clock = new Clock(world.time, random.between(0, 1e6), 1 + random.between(-1, 1) * world.plan.drift);
   }
 
@@ -57,7 +61,7 @@ export class Machine {
       addresses: [`${this.id}:52416`],
       memoryBytes: NODE_MEMORY_BYTES,
       isDraining: false,
-      models: [],
+      models: [...this.files.keys()],
     };
     this.process = new Process(this, node, this.disk.load());
     this.process.start();
@@ -145,6 +149,7 @@ export class Process {
     for (const watch of world.watches) watch.started?.(this);
     for (const other of world.machines) world.network.dial(this.machine, other);
     this.#tick();
+    if (world.plan.declarations !== null) this.#measureLinks();
     this.worker.reconcile();
   }
 
@@ -172,6 +177,12 @@ export class Process {
   #tick(): void {
     this.handle({ kind: 'Tick' });
     this.after(TIMES.tickMs, () => this.#tick());
+  }
+
+  #measureLinks(): void {
+    const { world } = this.machine;
+    this.handle({ kind: 'LinksMeasured', links: world.network.openLinks(world.machines) });
+    this.after(TIMES.registerMs, () => this.#measureLinks());
   }
 
   linkOpened(peer: Process): void {
@@ -272,4 +283,16 @@ export class Process {
       if (!this.machine.disk.flush()) this.#flushLater();
     });
   }
+}
+
+function drawFiles(world: World, id: NodeId): Machine['files'] {
+  const { declarations } = world.plan;
+  if (declarations === null) return new Map();
+  const drawn = world.random(`files of ${id}`);
+  const files = new Map<ModelId, { readonly isDamaged: boolean }>();
+  for (const modelId of MODEL_SHAPES.keys()) {
+    const isDamaged = drawn.chance(declarations.damagedFiles);
+    if (drawn.chance(declarations.files)) files.set(modelId, { isDamaged });
+  }
+  return files;
 }

@@ -1,6 +1,6 @@
 /**
  * Runs seeds of the simulator over all cores:
- * `npm run simulate -- [--seed 1] [--seeds 1000] [--minutes 1.5] [--nodes K] [--faults a,b] [--processes N] [--trace]`.
+ * `npm run simulate -- [--seed 1] [--seeds 1000] [--minutes 1.5] [--nodes K] [--faults a,b] [--no-declarations] [--processes N] [--trace]`.
  * Prints progress, each violation with the words that replay it and a smaller form of it, and totals.
  */
 import { availableParallelism } from 'node:os';
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '1.5' },
     nodes: { type: 'string' },
     faults: { type: 'string' },
+    'no-declarations': { type: 'boolean', default: false },
     processes: { type: 'string', default: String(availableParallelism()) },
     trace: { type: 'boolean', default: false },
   },
@@ -31,6 +32,7 @@ const options: Omit<SimulationOptions, 'seed'> = {
   minutes: Number(values.minutes),
   ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
   ...(values.faults === undefined ? {} : { faults: faultKinds(values.faults) }),
+  ...(values['no-declarations'] ? { declares: false } : {}),
 };
 const [first, count] = [Number(values.seed), Number(values.seeds)];
 

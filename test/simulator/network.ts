@@ -4,6 +4,7 @@
  * a bad network are delayed, dropped, repeated and swapped; streams on it are slow, but whole and in order.
  */
 import type { PeerMessage } from '../../src/control/cluster/messages.js';
+import type { LinkFacts } from '../../src/control/placement/types.js';
 import type { Machine, Process } from './machine.js';
 import type { Random } from './random.js';
 import type { StreamMessage } from './streams.js';
@@ -96,6 +97,22 @@ export class Network {
     if (link === undefined) return false;
     const end = endOf(link, from);
     return end !== null && link.isOpen[end] && link.opensAt[end] <= this.#time.now;
+  }
+
+  /** The links that are open, as their two ends measure them. */
+  openLinks(machines: readonly Machine[]): LinkFacts[] {
+    return machines.flatMap(({ process }) =>
+      machines
+        .filter((other) => process !== null && process.machine !== other && this.isOpen(process, other))
+        .map((other) => ({
+          from: (process as Process).machine.id,
+          to: other.id,
+          isConnected: true,
+          roundTripUs: null,
+          bytesPerSecond: null,
+          rdma: false,
+        })),
+    );
   }
 
   /** False when there is no link. */

@@ -17,6 +17,7 @@ export const FAULT_KINDS = [
   'leave',
   'runnerDeath',
   'runnerFreeze',
+  'powerCut',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -31,6 +32,8 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** @default all of them */
   readonly faults?: readonly FaultKind[];
+  /** Do people declare what shall run, and not only make instances by hand? @default true */
+  readonly declares?: boolean;
 }
 
 export interface Plan {
@@ -47,6 +50,16 @@ export interface Plan {
   readonly drift: number;
   /** Share of the runners that never come up. */
   readonly cursedRunners: number;
+  /** What people declare; null when they do not. */
+  readonly declarations: DeclarationPlan | null;
+}
+
+export interface DeclarationPlan {
+  /** Time between two of them on average. */
+  readonly everyMs: number;
+  /** Share of the machines that have the files of a model, and of those files that are damaged. */
+  readonly files: number;
+  readonly damagedFiles: number;
 }
 
 export function drawPlan(options: SimulationOptions): Plan {
@@ -57,10 +70,15 @@ export function drawPlan(options: SimulationOptions): Plan {
   const allowed = new Set(options.faults ?? FAULT_KINDS);
   const densest = random.pick([1_500, 4_000, 10_000]) as number;
   for (const kind of FAULT_KINDS) {
+    if (kind === 'powerCut') continue;
     const everyMs = densest * random.between(1, 8);
     if (random.chance(0.6) && allowed.has(kind)) faultEveryMs.set(kind, everyMs);
   }
   const drift = random.pick([0, 0.001, 0.02]) as number;
+  // Drawn apart, so that a seed means for the rest what it meant before there were these.
+  const later = new Random(options.seed, 'later plan');
+  const powerCutMs = later.between(15_000, 40_000);
+  if (later.chance(0.3) && allowed.has('powerCut')) faultEveryMs.set('powerCut', powerCutMs);
   return {
     nodes: options.nodes ?? drawnNodes,
     endMs: options.minutes * 60_000,
@@ -70,5 +88,14 @@ export function drawPlan(options: SimulationOptions): Plan {
     models: random.integer(1, 3),
     drift: allowed.has('drift') ? drift : 0,
     cursedRunners: random.pick([0, 0.05, 0.2]) as number,
+    declarations: options.declares === false ? null : drawDeclarations(later),
+  };
+}
+
+function drawDeclarations(random: Random): DeclarationPlan {
+  return {
+    everyMs: random.pick([500, 2_000, 6_000]) as number,
+    files: random.pick([0.5, 0.9, 1]) as number,
+    damagedFiles: random.pick([0, 0, 0.15]) as number,
   };
 }

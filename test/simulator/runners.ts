@@ -17,7 +17,9 @@ const FREEZE_MS = 2_500;
 
 interface FakeRunner {
   readonly runnerId: RunnerId;
-  readonly instance: InstanceRecord;
+  readonly instanceId: InstanceId;
+  /** The master has it started anew, and not this node. */
+  readonly isWatchedOver: boolean;
   /** Counts its processes: what was planned for an earlier one does not happen. */
   life: number;
   status: RunnerStatus;
@@ -32,6 +34,7 @@ interface FakeRunner {
 export class FakeWorker {
   readonly #process: Process;
   readonly #runners = new Map<RunnerId, FakeRunner>();
+  /** Instances of the runners that are on their way out. */
   readonly #leaving = new Map<RunnerId, InstanceId>();
   /** Waiting for a runner to be ready or to fail. */
   readonly #onChange = new Map<RunnerId, Set<(status: RunnerStatus | null) => void>>();
@@ -57,18 +60,22 @@ export class FakeWorker {
   }
 
   #start(instance: InstanceRecord, runnerId: RunnerId): void {
+    const { instanceId, modelId, metaInstanceId } = instance;
     const { core, machine } = this.#process;
-    const { random, world } = machine;
-    const isCursed = random.chance(world.plan.cursedRunners);
+    const { random, world, files } = machine;
+    const isWatchedOver = restartsAsWhole(instance);
+    const isDamaged = metaInstanceId !== null && files.get(modelId)?.isDamaged === true;
+    const isCursed = random.chance(world.plan.cursedRunners) || isDamaged;
     const runner: FakeRunner = {
       runnerId,
-      instance,
+      instanceId,
+      isWatchedOver,
       life: 0,
       status: 'spawned',
-      restarts: isCursed
-        ? RESTART_POLICY.maxRestarts - 1
-        : restartsAsWhole(instance)
-          ? (core.state.runners.get(runnerId)?.restarts ?? 0)
+      restarts: isWatchedOver
+        ? (core.state.runners.get(runnerId)?.restarts ?? 0)
+        : isCursed
+          ? RESTART_POLICY.maxRestarts - 1
           : 0,
       restartAt: null,
       readyAt: 0,
@@ -79,7 +86,9 @@ export class FakeWorker {
     this.#runners.set(runnerId, runner);
     this.#spawn(runner);
     if (isCursed)
-      this.#process.after(random.between(0, 2_000), () => this.fail(runnerId, 'it dies while it starts'));
+      this.#process.after(random.between(0, isDamaged ? 300 : 2_000), () =>
+        this.fail(runnerId, 'it dies while it starts'),
+      );
   }
 
   #spawn(runner: FakeRunner): void {
@@ -113,8 +122,7 @@ export class FakeWorker {
     const { random, world, clock } = this.#process.machine;
     const { now } = world.time;
     const ranReadyMs = runner.readyAt === 0 ? 0 : now - runner.readyAt;
-    // An instance whose runners are started anew together is left to the master.
-    const decision = restartsAsWhole(runner.instance)
+    const decision = runner.isWatchedOver
       ? ({ kind: 'give_up', history: { restarts: runner.restarts } } as const)
       : decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
     runner.life += 1;
@@ -150,16 +158,21 @@ export class FakeWorker {
   /** Not wanted any more: it takes a while to end, and is no longer supervised from now on. */
   #stop(runnerId: RunnerId): void {
     const runner = this.#runners.get(runnerId);
-    if (runner === undefined) return;
     this.#runners.delete(runnerId);
-    this.#leaving.set(runnerId, runner.instance.instanceId);
+    if (runner !== undefined) this.#leaving.set(runnerId, runner.instanceId);
     this.#tell(runnerId, null);
+    if (runner !== undefined && runner.status !== 'failed') this.#report(runner, 'stopping');
     this.#process.after(this.#process.machine.random.exponential(200), () => {
-      if (runner.status !== 'failed') this.#change(runner, 'stopped');
-      this.#process.handle({ kind: 'RunnerGone', runnerId });
+      if (runner !== undefined && runner.status !== 'failed') this.#report(runner, 'stopped');
+      if (!this.#runners.has(runnerId)) this.#process.handle({ kind: 'RunnerGone', runnerId });
       this.#leaving.delete(runnerId);
       this.reconcile();
     });
+  }
+
+  /** Of a runner whose instance is gone, nobody wants to know. */
+  #report(runner: FakeRunner, status: RunnerStatus): void {
+    if (this.#process.core.state.instances.has(runner.instanceId)) this.#change(runner, status);
   }
 
   #change(runner: FakeRunner, status: RunnerStatus): void {

@@ -1,5 +1,5 @@
 /** Finds a smaller schedule with the same violation: fewer kinds of faults, fewer nodes, less time. */
-import { FAULT_KINDS, MOST_NODES, type SimulationOptions } from './plan.js';
+import { FAULT_KINDS, type FaultKind, MOST_NODES, type SimulationOptions } from './plan.js';
 
 const LEAST_MINUTES = 0.7;
 
@@ -8,7 +8,12 @@ export function shrink(
   failing: SimulationOptions,
   fails: (options: SimulationOptions) => boolean,
 ): SimulationOptions {
-  let smallest = { ...failing, faults: failing.faults ?? [...FAULT_KINDS] };
+  let smallest: SimulationOptions & { readonly faults: readonly FaultKind[] } = {
+    ...failing,
+    faults: failing.faults ?? [...FAULT_KINDS],
+  };
+  if (smallest.declares !== false && fails({ ...smallest, declares: false }))
+    smallest = { ...smallest, declares: false };
   for (const kind of FAULT_KINDS) {
     const less = { ...smallest, faults: smallest.faults.filter((other) => other !== kind) };
     if (smallest.faults.includes(kind) && fails(less)) smallest = less;
@@ -24,9 +29,10 @@ export function shrink(
 }
 
 /** The words that replay it. */
-export function replay({ seed, minutes, nodes, faults }: SimulationOptions): string {
+export function replay({ seed, minutes, nodes, faults, declares }: SimulationOptions): string {
   const words = [`npm run simulate -- --seed ${seed} --seeds 1 --minutes ${minutes}`];
   if (nodes !== undefined) words.push(`--nodes ${nodes}`);
   if (faults !== undefined) words.push(`--faults ${faults.join(',') || 'none'}`);
+  if (declares === false) words.push('--no-declarations');
   return words.join(' ');
 }

@@ -80,10 +80,11 @@ class Course {
   }
 
   run(): void {
-    const { time, plan, machines, user } = this.#world;
+    const { time, plan, machines, user, declarer } = this.#world;
     const random = this.#world.random('course');
     for (const machine of machines) time.after(random.exponential(300), () => machine.start());
     user.start();
+    declarer.start();
     const lastAt = plan.endMs - LAST_MS - AGREE_MS - HEALTHY_MS;
     for (;;) {
       const rageMs = random.between(6_000, 20_000);

@@ -2,6 +2,7 @@
 import { NodeCore, type NodeCoreOptions } from '../../src/control/cluster/nodeCore.js';
 import type { NodeInput, NodeOutput } from '../../src/control/cluster/ports.js';
 import type { NodeId } from '../../src/shared/ids.js';
+import { Declarer } from './declarations.js';
 import type { Invariant, InvariantWatch } from './invariants/contract.js';
 import { type Core, Machine, type Process } from './machine.js';
 import { Network } from './network.js';
@@ -28,6 +29,7 @@ export class World {
   readonly network: Network;
   readonly machines: readonly Machine[];
   readonly user: User;
+  readonly declarer: Declarer;
   readonly watches: readonly InvariantWatch[];
   readonly makeCore: (options: NodeCoreOptions) => Core;
   diskDelayMs = 5;
@@ -49,6 +51,7 @@ export class World {
     this.machines = ids.map((id) => new Machine(this, id, this.random(id)));
     this.#byId = new Map(this.machines.map((machine) => [machine.id, machine]));
     this.user = new User(this, this.random('user'));
+    this.declarer = new Declarer(this, this.random('declarer'));
     this.watches = invariants.map((invariant) => invariant.watch(this));
   }
 

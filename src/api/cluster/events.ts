@@ -25,7 +25,8 @@ export function registerEvents(app: FastifyInstance, { view, keepAliveMs }: ApiC
           '`Last-Event-ID` of a reconnecting reader, resumes behind an index; without either, only new events come. ' +
           'When the events behind that index are no longer kept, the first message is `{index, state}`; it comes later ' +
           'too, when this node gets its state whole from another master. The reader then begins anew from it, also ' +
-          'where its index is a smaller one.',
+          'where its index is a smaller one. The header `x-history-id` changes when the node was started again: what ' +
+          'it had not written down by then has its indexes used anew, so a reader with another one begins anew as well.',
         operationId: 'events',
         tags: ['cluster'],
         querystring: z.object({ since: z.string().regex(INDEX).optional() }),
@@ -49,6 +50,7 @@ export function registerEvents(app: FastifyInstance, { view, keepAliveMs }: ApiC
         onOverflow: () => reply.raw.destroy(),
       });
       readers.add(stream);
+      reply.header('x-history-id', view.historyId);
       stream.write(': following\n\n');
       const stop = view.followEvents(since === undefined ? null : Number(since), ({ index, ...data }) => {
         stream.write(`id: ${index}\ndata: ${JSON.stringify({ index, ...data })}\n\n`);

@@ -12,6 +12,8 @@ const shardSchema = z.looseObject({
   memory_bytes: z.int(),
 });
 
+const failureSchema = z.object({ at: z.iso.datetime(), node_id: z.string().optional(), message: z.string() });
+
 export const instanceSchema = z
   .looseObject({
     instance_id: z.string(),
@@ -23,13 +25,15 @@ export const instanceSchema = z
     status: z.enum(['starting', 'ready', 'failing', 'stopping']),
     context_length: z.int().describe('Of one sequence, in tokens.'),
     max_sequences: z.int(),
+    failure: failureSchema
+      .nullable()
+      .optional()
+      .describe('Why this attempt failed, until the next one; only an instance of a MetaInstance has it.'),
     shards: z.array(shardSchema),
   })
   .meta({ id: 'Instance', description: 'A model in memory, on one node or cut over several.' });
 
 export type InstanceForm = z.output<typeof instanceSchema>;
-
-const failureSchema = z.object({ at: z.iso.datetime(), node_id: z.string().optional(), message: z.string() });
 
 export const metaInstanceSchema = z
   .looseObject({
@@ -47,6 +51,7 @@ export const metaInstanceSchema = z
     consecutive_failures: z.int().describe('Since it last served for a while.'),
     max_retries: z.int().describe('Times that a failed instance is started anew where it is.'),
     errors: z.array(failureSchema).describe('The newest failures, oldest first.'),
+    avoided_nodes: z.array(z.string()).optional().describe('Nodes at which it failed for good.'),
     placement_error: z
       .object({
         at: z.iso.datetime(),

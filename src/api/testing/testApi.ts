@@ -69,6 +69,8 @@ export interface TestApiOptions {
   readonly capacity?: number;
   readonly api?: Partial<ApiOptions>;
   readonly failpoints?: FailpointService;
+  /** Of the node that it stands for; one that is started again has another. */
+  readonly historyId?: string;
 }
 
 /** Writes down what was asked for, and refuses it when a test says so. */
@@ -144,6 +146,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const commands = new InMemoryCommands();
   const view: NodeView = {
     nodeId: 'n1' as NodeId,
+    historyId: options.historyId ?? 'the same history',
     state: () => api.state,
     followEvents: (since, listener) => {
       const event = { kind: 'MasterElected', node_id: 'n1', term: 1 };

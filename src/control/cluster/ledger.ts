@@ -49,7 +49,7 @@ export class Ledger {
 
   installed({ replaces, snapshot }: Received<'Install'>, now: number): void {
     const { log, outputs } = this.#context;
-    if (!isSamePosition(replaces, log.position)) {
+    if (!isSamePosition(replaces, log.position) || this.#mustTellFirst()) {
       this.#missed(now);
       return;
     }
@@ -70,7 +70,7 @@ export class Ledger {
     if (role !== 'follower' || epoch === null || following?.nodeId !== epoch.nodeId) return;
     if (from !== epoch.nodeId && membership.isHeard(epoch.nodeId, now)) return;
     if (!isSynced || !isBehind(log.position, position)) return;
-    if (comparePositions(position, log.position) >= 0) this.#need(now);
+    if (comparePositions(position, log.position) >= 0) this.#missed(now);
   }
 
   #added(entry: Entry): void {
@@ -88,7 +88,15 @@ export class Ledger {
 
   /** Who has not joined yet asks by joining: the master must know first what else there is in this log. */
   #missed(now: number): void {
-    if (this.#context.isSynced) this.#need(now);
+    if (!this.#context.isSynced) return;
+    if (this.#mustTellFirst()) this.#context.mustJoinAgain = true;
+    else this.#need(now);
+  }
+
+  /** A master that was started anew knows less than it did, and would bury what this log has. */
+  #mustTellFirst(): boolean {
+    const { epoch, joinedTerm, isSynced } = this.#context;
+    return isSynced && epoch !== null && epoch.term !== joinedTerm;
   }
 
   #need(now: number): void {

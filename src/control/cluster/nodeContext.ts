@@ -21,6 +21,10 @@ export class NodeContext {
   reign: Reign | null = null;
   /** Has the master's log arrived since this node follows it? */
   isSynced = false;
+  /** The term of the master's reign in which this node last told it everything. */
+  joinedTerm = 0;
+  /** The master goes on in another reign, perhaps after a new start, with a log that ours is no beginning of. */
+  mustJoinAgain = false;
   /** A master that stood still does not decide before this. */
   resumeAt = 0;
   /** The newest measured links of all nodes. */

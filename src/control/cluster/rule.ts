@@ -102,6 +102,8 @@ export class Rule {
     const { epoch, log } = this.#context;
     if (epoch === null) return;
     this.#joinedAt = now;
+    this.#context.joinedTerm = epoch.term;
+    this.#context.mustJoinAgain = false;
     const facts = this.#ownership.everything();
     this.#context.send(epoch.nodeId, { kind: 'Join', epoch, position: log.position, facts }, now);
   }
@@ -117,6 +119,8 @@ export class Rule {
       const why = status === 'dead' ? 'the master is gone' : 'the master does not rule any more';
       if (!isSilent && this.#followGreatestClaim(why, now)) return;
       this.#change('electing', null, why, now);
+    } else if (this.#context.mustJoinAgain) {
+      this.#follow(epoch as Epoch, 'its master rules anew, with another log', now);
     } else if (!isSynced && now - this.#joinedAt >= TIMES.reportRetryMs) this.#join(now);
   }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InstanceId, MetaInstanceId, ModelId, NodeId } from '../../shared/ids.js';
-import { TIMES } from '../../shared/limits.js';
+import type { InstanceId, MetaInstanceId, ModelId, NodeId, RunnerId, TaskId } from '../../shared/ids.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ControlEvent } from '../events.js';
+import { chooseInstance } from '../routing.js';
+import type { InstanceRecord } from '../state.js';
 import { MODEL, metaInstanceCreated, modelShape, nodeFact, taskAssigned } from '../testing.js';
 import { kinds, Scene } from './testing.js';
 
@@ -134,8 +136,10 @@ test('R22: a lost node is waited for, and then its instance goes where it fits',
   scene.judge(place!, 'dead');
   assert.deepEqual(kinds(scene.look()), ['MetaInstanceServed']);
   assert.deepEqual(scene.lookAfter(TIMES.nodeLossGraceMs - 1), []);
-  assert.deepEqual(kinds(scene.lookAfter(1)), ['InstanceDeleted', 'InstanceCreated']);
-  assert.notDeepEqual(scene.places('m'), [place]);
+  assert.deepEqual(kinds(scene.lookAfter(1)), ['InstanceCreated']);
+  assert.equal(scene.status('m'), 'starting');
+  assert.deepEqual(scene.present('m').length, 1);
+  assert.notEqual(scene.present('m')[0]!.shards[0]!.nodeId, place);
   assert.equal(scene.of('m').consecutiveFailures, 0);
   assert.deepEqual(scene.of('m').avoidedNodes, []);
 });
@@ -187,8 +191,13 @@ test('R22: what waits for its node goes elsewhere when a node joins meanwhile', 
   scene.judge('a', 'dead');
   scene.lookAfter(TIMES.nodeLossGraceMs);
   scene.join('c');
-  assert.deepEqual(kinds(scene.look()), ['InstanceDeleted', 'InstanceCreated']);
-  assert.deepEqual(scene.places('m'), ['c']);
+  assert.deepEqual(kinds(scene.look()), ['InstanceCreated']);
+  assert.deepEqual(scene.places('m'), ['a', 'c']);
+  scene.report(scene.present('m')[0]!, 'ready');
+  scene.look();
+  scene.apply({ kind: 'NodeForgotten', nodeId: 'a' as NodeId });
+  assert.deepEqual(scene.look(), []);
+  assert.deepEqual([scene.places('m'), scene.status('m')], [['c'], 'ready']);
 });
 
 test('R22: with one of two nodes lost, what is left is free for the instance that takes its place', () => {
@@ -216,41 +225,168 @@ test('R22: a forgotten node and a deleted instance leave the wish as it was, and
   assert.notEqual(scene.instance('m').instanceId, instanceId);
 });
 
-test('R59: of two that two masters made, the one that serves stays; the other goes when nobody needs it', () => {
+/** A wish that two masters have served, each on a node of its own; tasks of the one are `t`. */
+function servedTwice(): {
+  readonly scene: Scene;
+  readonly first: InstanceRecord;
+  readonly other: InstanceRecord;
+} {
   const scene = new Scene('a', 'b');
   scene.wish('m');
   scene.look();
-  const first = scene.instance('m');
-  const elsewhere = first.shards[0]!.nodeId === 'a' ? 'b' : 'a';
-  scene.apply(copyOf(scene, 'm', elsewhere));
-  const other = scene.instances('m')[1]!;
-  scene.report(other, 'ready');
-  taskOn(scene, 't', first.instanceId);
-  assert.deepEqual(kinds(scene.look()), ['MetaInstanceServed']);
-  assert.deepEqual(kinds(scene.lookAfter(1_000)), []);
+  scene.apply(copyOf(scene, 'm', scene.places('m')[0] === 'a' ? 'b' : 'a'));
+  const [first, other] = scene.instances('m') as [InstanceRecord, InstanceRecord];
+  return { scene, first, other };
+}
+
+test('R59: of two that serve, the one with more to do is kept; the other takes nothing new and goes when nobody needs it', () => {
+  const { scene, first, other } = servedTwice();
+  for (const instance of [first, other]) scene.report(instance, 'ready');
+  for (const task of ['t1', 't2']) taskOn(scene, task, other.instanceId);
+  taskOn(scene, 't3', first.instanceId);
+  assert.deepEqual(kinds(scene.look()), ['MetaInstanceSurplus', 'MetaInstanceServed']);
+  const choice = chooseInstance(scene.state, { modelId: MODEL, unreachable: new Set() }, scene.now);
+  assert.ok('instance' in choice && choice.instance.instanceId === other.instanceId);
+  assert.deepEqual(scene.lookAfter(10 * TIMES.surplusGraceMs), []);
   scene.apply({
     kind: 'TaskFinished',
-    taskId: 't' as never,
+    taskId: 't3' as TaskId,
     instanceId: first.instanceId,
     status: 'complete',
   });
-  assert.deepEqual(scene.look(), [{ kind: 'InstanceDeleted', instanceId: first.instanceId }]);
+  assert.deepEqual(kinds(scene.look()), ['InstanceDeleted', 'MetaInstanceSurplus']);
   assert.equal(scene.instance('m').instanceId, other.instanceId);
-  assert.equal(scene.of('m').servedSince, scene.now - 1_000);
+  assert.equal(scene.of('m').servedSince, scene.now - 10 * TIMES.surplusGraceMs);
 });
 
-test('R59: of two, the one on a lost node goes, whatever its id', () => {
-  for (const lost of [0, 1]) {
-    const scene = new Scene('a', 'b');
-    scene.wish('m');
+test('R59: of two that serve, an idle one stays for a while: those whom it answers may still be joining', () => {
+  const { scene, first, other } = servedTwice();
+  for (const instance of [first, other]) scene.report(instance, 'ready');
+  scene.look();
+  assert.deepEqual(scene.lookAfter(TIMES.surplusGraceMs - 1), []);
+  const [, secondById] = [first.instanceId, other.instanceId].sort();
+  taskOn(scene, 'late', secondById!);
+  assert.deepEqual(kinds(scene.lookAfter(1)), ['InstanceDeleted', 'MetaInstanceSurplus']);
+  assert.deepEqual([...scene.state.tasks.keys()], [scene.instance('m').instanceId]);
+  assert.deepEqual(scene.state.finishedTasks, []);
+});
+
+test('R59: of two, the one that does not serve yet goes at once', () => {
+  const { scene, other } = servedTwice();
+  scene.report(other, 'ready');
+  const events = scene.look();
+  assert.equal(events.filter(({ kind }) => kind === 'InstanceDeleted').length, 1);
+  assert.equal(scene.instance('m').instanceId, other.instanceId);
+});
+
+test('R59: what a lost node may serve to others is left to it, and goes on when the node is back with requests on it', () => {
+  const scene = new Scene('a', 'b');
+  scene.wish('m');
+  scene.look();
+  scene.serve('m');
+  const [place] = scene.places('m');
+  const first = scene.instance('m');
+  scene.judge(place!, 'dead');
+  scene.lookAfter(TIMES.nodeLossGraceMs);
+  const [replacement] = scene.present('m') as [InstanceRecord];
+  scene.report(replacement, 'ready');
+  scene.look();
+  assert.equal(scene.status('m'), 'ready');
+  assert.deepEqual(scene.lookAfter(3_600_000), [], 'it stays for as long as its node is gone');
+  // The same life of the node comes back, and tells of the requests that it answers.
+  scene.join(place!);
+  taskOn(scene, 't', first.instanceId);
+  assert.deepEqual(kinds(scene.look()), ['MetaInstanceSurplus']);
+  assert.deepEqual(kinds(scene.lookAfter(TIMES.surplusGraceMs)), ['InstanceDeleted', 'MetaInstanceSurplus']);
+  assert.equal(scene.instance('m').instanceId, first.instanceId);
+  assert.deepEqual(scene.state.finishedTasks, []);
+});
+
+test('R59: a node that is back in a new life does not load again what is served elsewhere by now', () => {
+  const scene = new Scene('a', 'b');
+  scene.wish('m');
+  scene.look();
+  scene.serve('m');
+  const [place] = scene.places('m');
+  scene.judge(place!, 'dead');
+  scene.lookAfter(TIMES.nodeLossGraceMs);
+  const [replacement] = scene.present('m') as [InstanceRecord];
+  scene.report(replacement, 'ready');
+  scene.look();
+  scene.join(place!, { incarnation: 2 });
+  assert.ok(kinds(scene.look()).includes('InstanceDeleted'));
+  assert.equal(scene.instance('m').instanceId, replacement.instanceId);
+});
+
+test('R22: when the node that took over is lost as well, a third one takes over', () => {
+  const scene = new Scene('a', 'b', 'c');
+  scene.wish('m');
+  scene.look();
+  for (let lost = 0; lost < 2; lost += 1) {
+    scene.report(scene.present('m')[0]!, 'ready');
     scene.look();
-    const [place] = scene.places('m');
-    scene.apply(copyOf(scene, 'm', place === 'a' ? 'b' : 'a'));
-    const [gone, kept] = lost === 0 ? scene.instances('m') : scene.instances('m').reverse();
-    scene.judge(gone!.shards[0]!.nodeId, 'dead');
-    assert.deepEqual(scene.look(), [{ kind: 'InstanceDeleted', instanceId: gone!.instanceId }]);
-    assert.equal(scene.instance('m').instanceId, kept!.instanceId);
+    scene.judge(scene.present('m')[0]!.shards[0]!.nodeId, 'dead');
+    scene.look();
+    scene.lookAfter(TIMES.nodeLossGraceMs);
+    assert.equal(scene.present('m').length, 1);
   }
+  assert.deepEqual(scene.places('m').sort(), ['a', 'b', 'c']);
+});
+
+test('R28: what failed for good while another node was gone serves again when that is back', () => {
+  const scene = new Scene('a', 'b');
+  scene.wish('m');
+  scene.look();
+  scene.serve('m');
+  const [place] = scene.places('m');
+  const first = scene.instance('m');
+  scene.judge(place!, 'dead');
+  scene.lookAfter(TIMES.nodeLossGraceMs);
+  for (let attempt = 0; attempt <= LIMITS.instanceRetries; attempt += 1) {
+    scene.report(scene.present('m')[0]!, 'failed');
+    scene.look();
+    scene.lookAfter(TIMES.attemptMaxMs);
+  }
+  assert.deepEqual(scene.present('m'), []);
+  assert.equal(scene.of('m').errors.length, LIMITS.instanceRetries + 1);
+  assert.match(
+    scene.of('m').placementProblem!.nodes.find(({ nodeId }) => nodeId !== place)!.reason,
+    /failed there again and again/,
+  );
+  scene.join(place!, { incarnation: 2 });
+  scene.look();
+  scene.report(first, 'ready');
+  scene.look();
+  assert.equal(scene.status('m'), 'ready');
+});
+
+test('R31: what two masters placed into the same memory is placed anew, if its node has not begun with it', () => {
+  const scene = new Scene('a', 'b');
+  scene.wish('m', { nodeIds: ['a' as NodeId] });
+  scene.look();
+  scene.serve('m');
+  scene.wish('n');
+  scene.look();
+  assert.deepEqual(scene.places('n'), ['b']);
+  const { shards, ...record } = scene.instance('n');
+  const moved = shards.map((shard) => ({ ...shard, nodeId: 'a' as NodeId, runnerId: 'n-x-1-0' as RunnerId }));
+  scene.apply(
+    { kind: 'InstanceDeleted', instanceId: record.instanceId },
+    { kind: 'InstanceCreated', instance: { ...record, instanceId: 'n-x' as InstanceId, shards: moved } },
+  );
+  assert.deepEqual(kinds(scene.look()), ['InstanceDeleted', 'InstanceCreated']);
+  assert.deepEqual([scene.places('m'), scene.places('n')], [['a'], ['b']]);
+});
+
+test('R35: a node that offers less than before keeps what it ran', () => {
+  const scene = new Scene('a', 'b');
+  scene.wish('m');
+  scene.look();
+  scene.serve('m');
+  scene.join(scene.places('m')[0]!, { incarnation: 2, memoryBytes: 1e6 });
+  scene.look();
+  scene.serve('m');
+  assert.deepEqual([scene.status('m'), scene.instances('m').length], ['ready', 1]);
 });
 
 test('R27: a surplus instance that goes does not hurry the other, which waits for its next attempt', () => {
@@ -260,7 +396,13 @@ test('R27: a surplus instance that goes does not hurry the other, which waits fo
   const first = scene.instance('m');
   scene.apply(copyOf(scene, 'm', first.shards[0]!.nodeId === 'a' ? 'b' : 'a'));
   for (const instance of scene.instances('m')) scene.report(instance, 'failed');
-  assert.deepEqual(kinds(scene.look()), ['InstanceFailed', 'InstanceFailed', 'InstanceDeleted']);
+  assert.deepEqual(kinds(scene.look()), [
+    'InstanceFailed',
+    'InstanceFailed',
+    'MetaInstanceSurplus',
+    'InstanceDeleted',
+    'MetaInstanceSurplus',
+  ]);
   assert.ok(scene.of('m').nextAttempt!.at > scene.now);
   assert.deepEqual(scene.look(), []);
 });

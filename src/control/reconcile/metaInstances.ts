@@ -7,9 +7,12 @@ import type { ControlEvent } from '../events.js';
 import { instanceStatus, isNodeGone, runningTasks } from '../instances.js';
 import type { Placement, PlacementRefusal } from '../placement/types.js';
 import type { ClusterState, InstanceRecord, MetaInstanceRecord } from '../state.js';
+import { instancesOfWish } from '../wishInstances.js';
 import { attemptDelayMs, isDue } from './backoff.js';
 import type { ReconcileInput, Reconciler } from './contract.js';
-import { circumstances, instanceOf, placeWish } from './placing.js';
+import { circumstances, instanceOf, type PlacingOptions, placeWish } from './placing.js';
+
+const FAILED_THERE = 'is not tried again: the model failed there again and again';
 
 /** One decision at a time: the next one is made on the state with this one, so that no memory is given twice. */
 export const metaInstances: Reconciler = (input) => {
@@ -21,44 +24,60 @@ export const metaInstances: Reconciler = (input) => {
 };
 
 function decide(input: ReconcileInput, metaInstance: MetaInstanceRecord): ControlEvent[] {
-  const [first, ...others] = instancesOf(input.state, metaInstance);
-  if (first === undefined) return metaInstance.hasFailed ? [] : make(input, metaInstance);
+  const { present, lost } = instancesOfWish(input.state, metaInstance.metaInstanceId);
+  const [kept = null, ...surplus] = present;
   return [
-    ...dropSurplus(input.state, others),
-    ...watchService(input, metaInstance, first),
-    ...(others.length > 0 ? [] : replaceLost(input, metaInstance, first)),
+    ...watchSurplus(input, metaInstance, surplus),
+    ...dropSurplus(input, metaInstance, surplus),
+    ...watchService(input, metaInstance, kept),
+    ...(kept === null
+      ? seekPlace(input, metaInstance, lost)
+      : lost
+          .filter((instance) => isInTheWay(input.state, instance) && isIdle(input.state, instance))
+          .map(deleted)),
   ];
 }
 
-/** The one to keep first: ready before one that may become so, busy before idle, then by id. */
-function instancesOf(state: ClusterState, { metaInstanceId }: MetaInstanceRecord): InstanceRecord[] {
-  const rank = (instance: InstanceRecord) => {
-    const status = instanceStatus(state, instance);
-    return status === 'ready' ? 0 : status === 'starting' ? 1 : 2;
-  };
-  return [...state.instances.values()]
-    .filter((instance) => instance.metaInstanceId === metaInstanceId)
-    .sort(
-      (a, b) =>
-        rank(a) - rank(b) ||
-        runningTasks(state, b.instanceId) - runningTasks(state, a.instanceId) ||
-        (a.instanceId < b.instanceId ? -1 : 1),
-    );
+function watchSurplus(
+  { now }: ReconcileInput,
+  { metaInstanceId, surplusSince }: MetaInstanceRecord,
+  surplus: readonly InstanceRecord[],
+): ControlEvent[] {
+  if (surplus.length === 0)
+    return surplusSince === null ? [] : [{ kind: 'MetaInstanceSurplus', metaInstanceId, since: null }];
+  // A clock that was set back would make it stay for ever.
+  const isKnown = surplusSince !== null && surplusSince <= now;
+  return isKnown ? [] : [{ kind: 'MetaInstanceSurplus', metaInstanceId, since: now }];
 }
 
-/** Two sides of a partition may have made one each. What still answers somebody may finish. */
-function dropSurplus(state: ClusterState, surplus: readonly InstanceRecord[]): ControlEvent[] {
+/** What still answers somebody may finish; of what serves, the nodes of those who ask may not have joined yet. */
+function dropSurplus(
+  { state, now }: ReconcileInput,
+  { surplusSince }: MetaInstanceRecord,
+  surplus: readonly InstanceRecord[],
+): ControlEvent[] {
+  const isOver = surplusSince !== null && now - surplusSince >= TIMES.surplusGraceMs;
   return surplus
-    .filter(({ instanceId }) => runningTasks(state, instanceId) === 0)
-    .map(({ instanceId }) => ({ kind: 'InstanceDeleted', instanceId }));
+    .filter((instance) => isIdle(state, instance))
+    .filter((instance) => isOver || instanceStatus(state, instance) !== 'ready')
+    .map(deleted);
 }
+
+const isIdle = (state: ClusterState, { instanceId }: InstanceRecord): boolean =>
+  runningTasks(state, instanceId) === 0;
+
+const deleted = ({ instanceId }: InstanceRecord): ControlEvent => ({ kind: 'InstanceDeleted', instanceId });
+
+/** Half of it is here and serves nobody without the other half, but has memory. */
+const isInTheWay = (state: ClusterState, { shards }: InstanceRecord): boolean =>
+  shards.some(({ nodeId }) => !isNodeGone(state, nodeId));
 
 function watchService(
   { state, now }: ReconcileInput,
   { metaInstanceId, servedSince, consecutiveFailures }: MetaInstanceRecord,
-  instance: InstanceRecord,
+  kept: InstanceRecord | null,
 ): ControlEvent[] {
-  const isReady = instanceStatus(state, instance) === 'ready';
+  const isReady = kept !== null && instanceStatus(state, kept) === 'ready';
   if (!isReady)
     return servedSince === null ? [] : [{ kind: 'MetaInstanceServed', metaInstanceId, since: null }];
   // A clock that was set back would make the period endless.
@@ -68,37 +87,41 @@ function watchService(
   return isHealthy && consecutiveFailures > 0 ? [{ kind: 'MetaInstanceRecovered', metaInstanceId }] : [];
 }
 
-/** Its node is waited for, for a while; longer when there is no other place: then it goes on when the node is back. */
-function replaceLost(
+function seekPlace(
   input: ReconcileInput,
   metaInstance: MetaInstanceRecord,
-  instance: InstanceRecord,
+  lost: readonly InstanceRecord[],
 ): ControlEvent[] {
-  const { state, now } = input;
-  const lost = instance.shards.map(({ nodeId }) => nodeId).filter((nodeId) => isNodeGone(state, nodeId));
-  const isWaitedFor = lost.every((nodeId) => {
+  if (metaInstance.hasFailed || lost.some((instance) => isWaitedFor(input, instance))) return [];
+  return isWorthATry(input, metaInstance) ? makeInstead(input, metaInstance, lost) : [];
+}
+
+/** A node that is gone may be back soon. */
+function isWaitedFor({ state, now }: ReconcileInput, { shards }: InstanceRecord): boolean {
+  return shards.every(({ nodeId }) => {
+    if (!isNodeGone(state, nodeId)) return true;
     const since = state.nodes.get(nodeId)?.statusSince ?? 0;
     return since <= now && now - since < TIMES.nodeLossGraceMs;
   });
-  if (lost.length === 0 || isWaitedFor || !isWorthATry(input, metaInstance)) return [];
-  const result = tryToPlace(input, metaInstance, instance);
-  if (result.kind === 'refused') return refused(input, metaInstance, result);
-  return [
-    { kind: 'InstanceDeleted', instanceId: instance.instanceId },
-    { kind: 'InstanceCreated', instance: instanceOf(input, metaInstance, result) },
-  ];
 }
 
-function make(input: ReconcileInput, metaInstance: MetaInstanceRecord): ControlEvent[] {
-  if (!isWorthATry(input, metaInstance)) return [];
-  const result = tryToPlace(input, metaInstance, null);
+/** The lost stay in the state where they are in nobody's way: clients on the far side of a cut may be served by them. */
+function makeInstead(
+  input: ReconcileInput,
+  metaInstance: MetaInstanceRecord,
+  lost: readonly InstanceRecord[],
+): ControlEvent[] {
+  const inTheWay = lost.filter((instance) => isInTheWay(input.state, instance));
+  const instead = inTheWay.map(({ instanceId }) => instanceId);
+  const result = tryToPlace(input, metaInstance, { instead, without: metaInstance.avoidedNodes });
   if (result.kind === 'placed') {
-    return [{ kind: 'InstanceCreated', instance: instanceOf(input, metaInstance, result) }];
+    const instance = instanceOf(input, metaInstance, result);
+    return [...inTheWay.map(deleted), { kind: 'InstanceCreated', instance }];
   }
-  const model = input.state.modelShapes.get(metaInstance.modelId);
-  const hadAPlace = metaInstance.avoidedNodes.length > 0 && model !== undefined;
-  if (hadAPlace && placeWish(input, metaInstance, model).kind === 'placed') {
-    // Only where it has failed again and again would it fit.
+  const hadAPlace =
+    metaInstance.avoidedNodes.length > 0 && tryToPlace(input, metaInstance, { instead }).kind === 'placed';
+  // Only where it has failed again and again would it fit. What is lost may come back, and serve after all.
+  if (hadAPlace && lost.length === 0) {
     return [{ kind: 'MetaInstanceFailed', metaInstanceId: metaInstance.metaInstanceId }];
   }
   return refused(input, metaInstance, result);
@@ -113,31 +136,34 @@ function isWorthATry(input: ReconcileInput, metaInstance: MetaInstanceRecord): b
 function tryToPlace(
   input: ReconcileInput,
   metaInstance: MetaInstanceRecord,
-  instead: InstanceRecord | null,
+  options: PlacingOptions,
 ): Placement | PlacementRefusal {
   const model = input.state.modelShapes.get(metaInstance.modelId);
-  if (model === undefined) {
-    const message = `Nothing is known of the model ${metaInstance.modelId}: no node with its files has told of it.`;
-    return { kind: 'refused', code: 'no_nodes', message, canFitLater: true, nodes: [] };
-  }
-  return placeWish(input, metaInstance, model, {
-    without: metaInstance.avoidedNodes,
-    ...(instead === null ? {} : { instead: instead.instanceId }),
-  });
+  if (model !== undefined) return placeWish(input, metaInstance, model, options);
+  const message = `Nothing is known of the model ${metaInstance.modelId}: no node with its files has told of it.`;
+  return { kind: 'refused', code: 'no_nodes', message, canFitLater: true, nodes: [] };
 }
 
 function refused(
   input: ReconcileInput,
-  { metaInstanceId, placementProblem }: MetaInstanceRecord,
+  { metaInstanceId, placementProblem, avoidedNodes }: MetaInstanceRecord,
   { message, nodes }: PlacementRefusal,
 ): ControlEvent[] {
-  const { now } = input;
+  const { now, state } = input;
   const count = (placementProblem?.count ?? 0) + 1;
   const problem = {
     at: now,
     message,
     count,
-    nodes: nodes.map(({ nodeId, name, reason }) => ({ nodeId, name, reason })),
+    nodes: [
+      ...nodes
+        .filter(({ nodeId }) => !avoidedNodes.includes(nodeId))
+        .map(({ nodeId, name, reason }) => ({ nodeId, name, reason })),
+      ...avoidedNodes.flatMap((nodeId) => {
+        const name = state.nodes.get(nodeId)?.name;
+        return name === undefined ? [] : [{ nodeId, name, reason: FAILED_THERE }];
+      }),
+    ],
     circumstances: circumstances(input),
   };
   const nextAttemptAt = now + attemptDelayMs(count, metaInstanceId);

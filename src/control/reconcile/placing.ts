@@ -19,8 +19,8 @@ import type { ReconcileInput } from './contract.js';
 export interface PlacingOptions {
   /** Nodes that shall not be used. @default none */
   readonly without?: readonly NodeId[];
-  /** An instance whose memory counts as free, because this placement would take its place. */
-  readonly instead?: InstanceId;
+  /** Instances whose memory counts as free, because this placement would take their place. @default none */
+  readonly instead?: readonly InstanceId[];
 }
 
 /** What is wished for, with or without a name. */
@@ -39,9 +39,9 @@ export function placementRequest(
   { state, links }: Pick<ReconcileInput, 'state' | 'links'>,
   wish: Wish,
   model: ModelShape,
-  { without = [], instead }: PlacingOptions = {},
+  { without = [], instead = [] }: PlacingOptions = {},
 ): PlacementRequest {
-  const placed = [...state.instances.values()].filter(({ instanceId }) => instanceId !== instead);
+  const placed = [...state.instances.values()].filter(({ instanceId }) => !instead.includes(instanceId));
   const taken = takenMemory(placed);
   const nodes = [...state.nodes.values()]
     .filter(({ nodeId }) => !without.includes(nodeId))

@@ -3,10 +3,11 @@ import { LIMITS } from '../../shared/limits.js';
 import { apply } from '../apply.js';
 import type { ControlEvent } from '../events.js';
 import type { ReconcileInput, Reconciler } from './contract.js';
+import { doubleBooking } from './doubleBooking.js';
 import { instanceHealth } from './instanceHealth.js';
 import { metaInstances } from './metaInstances.js';
 
-const RECONCILERS: readonly Reconciler[] = [instanceHealth, metaInstances];
+const RECONCILERS: readonly Reconciler[] = [instanceHealth, doubleBooking, metaInstances];
 
 export function reconcile(input: ReconcileInput): ControlEvent[] {
   const events: ControlEvent[] = [];

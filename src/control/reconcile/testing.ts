@@ -18,6 +18,7 @@ import {
   type RunnerRecord,
 } from '../state.js';
 import { metaInstanceCreated, nodeFact } from '../testing.js';
+import { instancesOfWish } from '../wishInstances.js';
 import type { LostLink } from './contract.js';
 import { reconcile } from './reconcile.js';
 
@@ -92,6 +93,11 @@ export class Scene {
 
   instances(id: string): InstanceRecord[] {
     return [...this.state.instances.values()].filter(({ metaInstanceId }) => metaInstanceId === id);
+  }
+
+  /** Those whose nodes are all there. */
+  present(id: string): readonly InstanceRecord[] {
+    return instancesOfWish(this.state, this.of(id).metaInstanceId).present;
   }
 
   /** The only one. */

@@ -1,14 +1,18 @@
 /** Every invariant, safety first. */
+
+import { attemptsBackOff, failureCountedOnce } from './attempts.js';
 import type { Invariant } from './contract.js';
+import { nothingLeftOfDeleted } from './declared.js';
 import { endsInTime, oneEndARequest } from './endings.js';
 import { oneActorAnEpoch } from './epochs.js';
 import { masterReplaced, masterStays, streamsUndisturbed } from './failover.js';
 import { quietWhenHealthy, servedWhenHealthy } from './health.js';
 import { equalLogs, equalStates } from './logs.js';
+import { memoryGivenOnce } from './memory.js';
 import { balancedRouting, healthyRouting } from './routing.js';
 import { settledInvariants } from './settled.js';
 import { boundedTalk } from './talk.js';
-import { noDeletionUndone, noWishLost } from './wishes.js';
+import { noDeletionUndone, noMetaInstanceBack, noMetaInstanceLost, noWishLost } from './wishes.js';
 
 export const ALL_INVARIANTS: readonly Invariant[] = [
   oneActorAnEpoch,
@@ -19,6 +23,12 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   balancedRouting,
   noWishLost,
   noDeletionUndone,
+  noMetaInstanceLost,
+  noMetaInstanceBack,
+  nothingLeftOfDeleted,
+  memoryGivenOnce,
+  failureCountedOnce,
+  attemptsBackOff,
   quietWhenHealthy,
   masterStays,
   streamsUndisturbed,

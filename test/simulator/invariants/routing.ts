@@ -1,6 +1,7 @@
 import { instanceStatus, runningTasks } from '../../../src/control/instances.js';
 import { firstShard } from '../../../src/control/routing.js';
 import type { InstanceRecord } from '../../../src/control/state.js';
+import { isSurplus } from '../../../src/control/wishInstances.js';
 import type { NodeId } from '../../../src/shared/ids.js';
 import { LIMITS } from '../../../src/shared/limits.js';
 import type { Process } from '../machine.js';
@@ -62,6 +63,7 @@ export const balancedRouting: Invariant = {
       const otherTasks = runningTasks(state, other.instanceId);
       const isPreferred = status === 'ready' && instanceStatus(state, chosen) === 'starting';
       const isBusy = otherTasks >= tasks || status !== instanceStatus(state, chosen);
+      if (isSurplus(state, other)) continue;
       if (other === chosen || (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)) continue;
       throw new Violation(
         BALANCED,

@@ -1,16 +1,12 @@
 /** What holds when the faults have been over for a while: one cluster, which is as it wants to be. */
 import { restartsAsWhole, runnersOf } from '../../../src/control/instances.js';
+import type { ClusterState, InstanceRecord } from '../../../src/control/state.js';
 import { TIMES } from '../../../src/shared/limits.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
+import { DECLARED_CHECKS } from './declared.js';
 import { positionKey } from './logs.js';
-
-interface SettledCheck {
-  readonly name: string;
-  readonly meaning: string;
-  /** What is not so; null when all is well. */
-  readonly problem: (world: World) => string | null;
-}
+import type { SettledCheck } from './settledChecks.js';
 
 /** Facts younger than this may still be on their way. */
 const NEWS_MS = 2 * TIMES.reportRetryMs;
@@ -68,15 +64,15 @@ const nodesKnown: SettledCheck = {
 
 const workersMatch: SettledCheck = {
   name: 'wanted-is-actual',
-  meaning: 'Each node runs exactly the runners that the state places on it.',
+  meaning:
+    'Each node runs exactly the runners that the state places on it, and nothing is left of a declared instance of which a runner has failed.',
   problem({ processes }) {
     for (const { name, core, worker, machine } of processes) {
       const wanted = new Set<string>();
       for (const instance of core.state.instances.values()) {
-        // What is left of a failed attempt ends, until the master has all of it started anew.
-        const isFailed = runnersOf(core.state, instance).some(({ status }) => status === 'failed');
-        if (restartsAsWhole(instance) && (instance.failure !== null || isFailed)) continue;
-        for (const { nodeId, runnerId } of instance.shards) if (nodeId === machine.id) wanted.add(runnerId);
+        const { shards } = instance;
+        if (isHalf(core.state, instance)) continue;
+        for (const { nodeId, runnerId } of shards) if (nodeId === machine.id) wanted.add(runnerId);
       }
       for (const runnerId of wanted) {
         if (![...worker.runners.keys()].includes(runnerId as never))
@@ -89,6 +85,12 @@ const workersMatch: SettledCheck = {
     return null;
   },
 };
+
+/** Declared, and failed in a part: the others are stopped, and the master has all started anew. */
+function isHalf(state: ClusterState, instance: InstanceRecord): boolean {
+  if (!restartsAsWhole(instance)) return false;
+  return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
+}
 
 const factsKnown: SettledCheck = {
   name: 'facts-known',
@@ -148,7 +150,15 @@ function isUncounted(processes: World['processes'], taskId: string): boolean {
   });
 }
 
-export const SETTLED_CHECKS = [oneMaster, sameLog, nodesKnown, workersMatch, factsKnown, noTaskLeaks];
+export const SETTLED_CHECKS: readonly SettledCheck[] = [
+  oneMaster,
+  sameLog,
+  nodesKnown,
+  workersMatch,
+  factsKnown,
+  noTaskLeaks,
+  ...DECLARED_CHECKS,
+];
 
 export const settledInvariants: readonly Invariant[] = SETTLED_CHECKS.map(({ name, meaning, problem }) => ({
   name,

@@ -1,121 +1,159 @@
-import type { InstanceRecord } from '../../../src/control/state.js';
-import type { InstanceId, NodeId } from '../../../src/shared/ids.js';
+import type { ClusterCommand } from '../../../src/control/cluster/commands.js';
+import type { ControlEvent } from '../../../src/control/events.js';
+import type { ClusterState } from '../../../src/control/state.js';
+import type { NodeId } from '../../../src/shared/ids.js';
 import { TIMES } from '../../../src/shared/limits.js';
 import type { Machine, Process } from '../machine.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
 
-const KEPT = 'no-wish-lost';
-const DELETED = 'no-deletion-undone';
 /** An answer that comes sooner than this rests on a disk; clocks may run a little fast. */
 const SURELY_KEPT_MS = 0.9 * TIMES.replicationWaitMs;
+
+/** What people make and take back: instances by hand, and MetaInstances. */
+interface Kind {
+  readonly what: string;
+  /** What the command makes, and the nodes that it needs. */
+  readonly made: (
+    command: ClusterCommand,
+  ) => { readonly id: string; readonly nodeIds: readonly NodeId[] } | null;
+  readonly taken: (command: ClusterCommand) => string | null;
+  readonly stored: (event: ControlEvent) => string | null;
+  readonly isIn: (state: ClusterState, id: string) => boolean;
+  readonly isDeletedIn: (state: ClusterState, id: string) => boolean;
+}
+
+const INSTANCES: Kind = {
+  what: 'instance',
+  made: (command) =>
+    command.kind === 'CreateInstance'
+      ? {
+          id: command.instance.instanceId,
+          nodeIds: command.instance.shards.map(({ nodeId }) => nodeId),
+        }
+      : null,
+  taken: (command) => (command.kind === 'DeleteInstance' ? command.instanceId : null),
+  stored: (event) => (event.kind === 'InstanceCreated' ? event.instance.instanceId : null),
+  isIn: ({ instances }, id) => instances.has(id as never),
+  isDeletedIn: ({ deletedInstances }, id) => deletedInstances.includes(id as never),
+};
+
+const META_INSTANCES: Kind = {
+  what: 'MetaInstance',
+  made: (command) =>
+    command.kind === 'CreateMetaInstance' ? { id: command.metaInstance.metaInstanceId, nodeIds: [] } : null,
+  taken: (command) => (command.kind === 'DeleteMetaInstance' ? command.metaInstanceId : null),
+  stored: (event) => (event.kind === 'MetaInstanceCreated' ? event.metaInstance.metaInstanceId : null),
+  isIn: ({ metaInstances }, id) => metaInstances.has(id as never),
+  isDeletedIn: ({ deletedMetaInstances }, id) => deletedMetaInstances.includes(id as never),
+};
 
 /**
  * The promise without a quorum: what was answered with Done is on a disk, unless that took longer than the answer may
  * wait; and it is part of any cluster that a node which has it is part of. Here no disk is ever destroyed, so in the end
  * all of it is there, whatever partitions and crashes came between.
  */
-export const noWishLost: Invariant = {
-  name: KEPT,
-  meaning:
-    'An instance whose creation was answered with Done is there until somebody wants it away, unless every node that has it is down, or died before its disk, which was too slow for the answer, had it.',
-  kind: 'safety',
-  watch(world) {
-    interface Wish {
-      readonly instance: InstanceRecord;
-      /** Whose state had it when it was answered. */
-      readonly holders: ReadonlySet<Process>;
-      wasDurable: boolean;
-    }
-    const wishes = new Map<InstanceId, Wish>();
-    /** When a master took it into its log. */
-    const stored = new Map<InstanceId, number>();
-    const unwanted = new Set<InstanceId>();
-    const forgotten = new Map<NodeId, number>();
-    const noteDurable = () => {
-      for (const [instanceId, wish] of wishes) {
-        wish.wasDurable ||= world.machines.some(({ disk }) => disk.knows(instanceId));
+function kept(name: string, { what, made, taken, stored, isIn }: Kind): Invariant {
+  return {
+    name,
+    meaning: `What was answered with Done, a new ${what}, is there until somebody wants it away, unless every node that has it is down, or died before its disk, which was too slow for the answer, had it.`,
+    kind: 'safety',
+    watch(world) {
+      interface Wish {
+        readonly nodeIds: readonly NodeId[];
+        /** Whose state had it when it was answered. */
+        readonly holders: ReadonlySet<Process>;
+        wasDurable: boolean;
       }
-    };
-    return {
-      crashed: noteDurable,
-      looked: noteDurable,
-      handled(_process, _input, outputs) {
-        for (const output of outputs) {
-          if (output.kind !== 'StoreEntry' || output.entry.event.kind !== 'InstanceCreated') continue;
-          const { instanceId } = output.entry.event.instance;
-          if (!stored.has(instanceId)) stored.set(instanceId, world.time.now);
-        }
-      },
-      commandIssued({ command, issuedAt, timeoutMs }) {
-        if (command.kind === 'DeleteInstance') unwanted.add(command.instanceId);
-        if (command.kind !== 'ForgetNode') return;
-        forgotten.set(command.nodeId, Math.max(forgotten.get(command.nodeId) ?? 0, issuedAt + timeoutMs));
-        for (const [instanceId, { instance }] of wishes) {
-          if (instance.shards.some(({ nodeId }) => nodeId === command.nodeId)) unwanted.add(instanceId);
-        }
-      },
-      commandEnded(_process, key, answer) {
-        const issued = world.user.issued(key);
-        if (issued?.command.kind !== 'CreateInstance' || 'fault' in answer) return;
-        const { instance } = issued.command;
-        const { instanceId } = instance;
-        if (instance.shards.some(({ nodeId }) => (forgotten.get(nodeId) ?? -1) >= issued.issuedAt)) return;
-        const holders = world.processes.filter(({ core }) => core.state.instances.has(instanceId));
-        const storedAt = stored.get(instanceId) ?? Number.POSITIVE_INFINITY;
-        const isKept = holders.length > 0 || world.machines.some(({ disk }) => disk.knows(instanceId));
-        if (!isKept && !unwanted.has(instanceId) && world.time.now - storedAt < SURELY_KEPT_MS) {
-          throw new Violation(KEPT, `${instanceId} is said to be created, and nobody has it`);
-        }
-        wishes.set(instanceId, { instance, holders: new Set(holders), wasDurable: false });
-        noteDurable();
-      },
-      settled() {
-        const state = stateOfMaster(world);
-        for (const [instanceId, { holders, wasDurable }] of wishes) {
-          if (unwanted.has(instanceId) || state?.instances.has(instanceId) !== false) continue;
-          if (isKnownToDown(world, ({ disk }) => disk.load().state.instances.has(instanceId))) continue;
-          if (!wasDurable && ![...holders].some(({ isAlive }) => isAlive)) continue;
-          throw new Violation(KEPT, `instance ${instanceId} was wanted, and is nowhere`);
-        }
-      },
-    };
-  },
-};
+      const wishes = new Map<string, Wish>();
+      /** When a master took it into its log. */
+      const storedAt = new Map<string, number>();
+      const unwanted = new Set<string>();
+      const forgotten = new Map<NodeId, number>();
+      const noteDurable = () => {
+        for (const [id, wish] of wishes)
+          wish.wasDurable ||= world.machines.some(({ disk }) => disk.knows(id));
+      };
+      return {
+        crashed: noteDurable,
+        looked: noteDurable,
+        handled(_process, _input, outputs) {
+          for (const output of outputs) {
+            const id = output.kind === 'StoreEntry' ? stored(output.entry.event) : null;
+            if (id !== null && !storedAt.has(id)) storedAt.set(id, world.time.now);
+          }
+        },
+        commandIssued({ command, issuedAt, timeoutMs }) {
+          const takenId = taken(command);
+          if (takenId !== null) unwanted.add(takenId);
+          if (command.kind !== 'ForgetNode') return;
+          forgotten.set(command.nodeId, Math.max(forgotten.get(command.nodeId) ?? 0, issuedAt + timeoutMs));
+          for (const [id, { nodeIds }] of wishes) if (nodeIds.includes(command.nodeId)) unwanted.add(id);
+        },
+        commandEnded(_process, key, answer) {
+          const issued = world.user.issued(key);
+          const wish = issued === undefined ? null : made(issued.command);
+          if (issued === undefined || wish === null || 'fault' in answer || wishes.has(wish.id)) return;
+          const { id, nodeIds } = wish;
+          if (nodeIds.some((nodeId) => (forgotten.get(nodeId) ?? -1) >= issued.issuedAt)) return;
+          const holders = world.processes.filter(({ core }) => isIn(core.state, id));
+          const since = storedAt.get(id) ?? Number.POSITIVE_INFINITY;
+          const isKept = holders.length > 0 || world.machines.some(({ disk }) => disk.knows(id));
+          if (!isKept && !unwanted.has(id) && world.time.now - since < SURELY_KEPT_MS) {
+            throw new Violation(name, `${what} ${id} is said to be created, and nobody has it`);
+          }
+          wishes.set(id, { nodeIds, holders: new Set(holders), wasDurable: false });
+          noteDurable();
+        },
+        settled() {
+          const state = stateOfMaster(world);
+          for (const [id, { holders, wasDurable }] of wishes) {
+            if (state === undefined || unwanted.has(id) || isIn(state, id)) continue;
+            if (isKnownToDown(world, ({ disk }) => isIn(disk.load().state, id))) continue;
+            if (!wasDurable && ![...holders].some(({ isAlive }) => isAlive)) continue;
+            throw new Violation(name, `${what} ${id} was wanted, and is nowhere`);
+          }
+        },
+      };
+    },
+  };
+}
 
-export const noDeletionUndone: Invariant = {
-  name: DELETED,
-  meaning:
-    'An instance whose deletion was answered with Done does not come back, unless every node that knows of it is down, or lost it with a disk that took nothing.',
-  kind: 'safety',
-  watch(world) {
-    const deleted = new Map<InstanceId, ReadonlySet<Process>>();
-    return {
-      commandEnded(_process, key, answer) {
-        const issued = world.user.issued(key);
-        if (issued?.command.kind !== 'DeleteInstance' || 'fault' in answer) return;
-        const { instanceId } = issued.command;
-        const holders = world.processes.filter(({ core }) =>
-          core.state.deletedInstances.includes(instanceId),
-        );
-        deleted.set(instanceId, new Set(holders));
-      },
-      settled() {
-        const state = stateOfMaster(world);
-        for (const [instanceId, holders] of deleted) {
-          if (state?.instances.has(instanceId) !== true) continue;
-          const knows = ({ disk }: Machine) => disk.load().state.deletedInstances.includes(instanceId);
-          if (isKnownToDown(world, knows)) continue;
-          if (![...holders].some((holder) => holder.isAlive || holder.machine.disk.knewDeleted(instanceId)))
-            continue;
-          throw new Violation(DELETED, `instance ${instanceId} was deleted, and is back`);
-        }
-      },
-    };
-  },
-};
+function deletedForGood(name: string, { what, taken, isIn, isDeletedIn }: Kind): Invariant {
+  return {
+    name,
+    meaning: `A deletion that was answered with Done is not undone: the ${what} does not come back, unless every node that knows of it is down, or lost it with a disk that took nothing.`,
+    kind: 'safety',
+    watch(world) {
+      const deleted = new Map<string, ReadonlySet<Process>>();
+      return {
+        commandEnded(_process, key, answer) {
+          const issued = world.user.issued(key);
+          const id = issued === undefined ? null : taken(issued.command);
+          if (id === null || 'fault' in answer) return;
+          deleted.set(id, new Set(world.processes.filter(({ core }) => isDeletedIn(core.state, id))));
+        },
+        settled() {
+          const state = stateOfMaster(world);
+          for (const [id, holders] of deleted) {
+            if (state === undefined || !isIn(state, id)) continue;
+            if (isKnownToDown(world, ({ disk }) => isDeletedIn(disk.load().state, id))) continue;
+            if (![...holders].some((holder) => holder.isAlive || holder.machine.disk.knewDeleted(id)))
+              continue;
+            throw new Violation(name, `${what} ${id} was deleted, and is back`);
+          }
+        },
+      };
+    },
+  };
+}
 
-function stateOfMaster(world: World) {
+export const noWishLost = kept('no-wish-lost', INSTANCES);
+export const noDeletionUndone = deletedForGood('no-deletion-undone', INSTANCES);
+export const noMetaInstanceLost = kept('no-meta-instance-lost', META_INSTANCES);
+export const noMetaInstanceBack = deletedForGood('no-meta-instance-back', META_INSTANCES);
+
+function stateOfMaster(world: World): ClusterState | undefined {
   return world.processes.find(({ core }) => core.role === 'master')?.core.state;
 }
 
