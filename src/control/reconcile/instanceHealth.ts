@@ -68,16 +68,22 @@ function goOn(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
   return isDue(nextAttempt, now) ? [{ kind: 'InstanceRetrying', instanceId, attempt: attempt + 1 }] : [];
 }
 
-/** A node that was started anew starts what it has anew, like a runner of its own; also past the last attempt. */
 function goOnPlain(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
-  if (!canStart(input, instance)) return [];
-  const runners = runnersOf(input.state, instance);
-  const saidAt = instance.failure?.at ?? 0;
-  const isTime =
-    runners.some(isStartedAnew) ||
-    runners.some(({ restartAt }) => restartAt !== null && isDue({ at: restartAt, saidAt }, input.now));
-  const { instanceId, attempt } = instance;
+  const { instanceId, attempt, failure } = instance;
+  const at = plainAttemptAt(input.state, instance);
+  if (at === null || failure === null || !canStart(input, instance)) return [];
+  const isTime = isDue({ at, saidAt: failure.at }, input.now);
   return isTime ? [{ kind: 'InstanceRetrying', instanceId, attempt: attempt + 1 }] : [];
+}
+
+/** Its runners keep it. A node that was started anew starts what it has anew, also past the last attempt. */
+function plainAttemptAt(state: ClusterState, instance: InstanceRecord): number | null {
+  const runners = runnersOf(state, instance);
+  const said = runners.flatMap(({ restartAt }) => restartAt ?? []);
+  if (said.length > 0) return Math.min(...said);
+  const { instanceId, failure } = instance;
+  const isAnew = failure !== null && runners.some(isStartedAnew);
+  return isAnew ? failure.at + attemptDelayMs(1, instanceId) : null;
 }
 
 /** Are its nodes there, and the ways between them? */
