@@ -1,18 +1,20 @@
 /**
  * All checks and tests: `node scripts/test.mjs [PART …]`, where a part is `checks`, `unit`, or a piece of a file name
- * under test/. Unit tests share one process; each file under test/ has its own, one after the other, with a bound.
- * The last line counts.
+ * under test/. Unit tests share one process; each file under test/ has its own, with a bound. As many run side by side
+ * as the machine has cores, two at most; SHOAL_TEST_LANES says otherwise. The last line counts.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const wanted = process.argv.slice(2);
 const FILE_LIMIT_MS = 5 * 60_000;
+const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(2, availableParallelism()));
 const scratch = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+let runs = 0;
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 const checks = [
@@ -35,16 +37,22 @@ const checks = [
   ['generated docs are fresh', 'dist/tools/docs/generate.js', ['--check']],
 ];
 
-if (selected('checks'))
-  for (const [name, script, parameters] of checks) await check(name, script, parameters);
-if (selected('unit')) await unitTests();
+const jobs = [];
 for (const file of testFiles(join(root, 'dist', 'test'))) {
-  if (selected(file)) await runTests(relative(root, file), file);
+  if (selected(file)) jobs.push(() => runTests(relative(root, file), file));
 }
+if (selected('unit')) jobs.push(unitTests);
+if (selected('checks')) jobs.push(...checks.map((parameters) => () => check(...parameters)));
+await Promise.all(Array.from({ length: lanes }, work));
 rmSync(scratch, { recursive: true, force: true });
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
 console.log(`\n${totals.passed} passed, ${totals.failed} failed${skipped}`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
+
+/** One lane: takes the next job until none is left. */
+async function work() {
+  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+}
 
 function selected(part) {
   return (
@@ -76,8 +84,8 @@ async function unitTests() {
 
 async function runTests(name, file) {
   const started = Date.now();
-  const countsFile = join(scratch, 'counts');
-  rmSync(countsFile, { force: true });
+  runs += 1;
+  const countsFile = join(scratch, `counts-${runs}`);
   const reporter = pathToFileURL(join(root, 'scripts', 'reporter.mjs')).href;
   const { code, output } = await run(
     ['--enable-source-maps', `--test-reporter=${reporter}`, '--test-reporter-destination=stdout', file],

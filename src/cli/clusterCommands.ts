@@ -7,7 +7,7 @@ import { runnerIdOf } from '../control/applyInstance.js';
 import { placementFault } from '../control/placement/explainRefusal.js';
 import { type PlacementPreview, previews } from '../control/placement/previews.js';
 import type { ModelShape, Placement } from '../control/placement/types.js';
-import { placementRequest, placeWish } from '../control/reconcile/placing.js';
+import { type Known, placementRequest, placeWish } from '../control/reconcile/placing.js';
 import type { InstanceRecord } from '../control/state.js';
 import type { ModelCatalogue } from '../models/catalogue.js';
 import { ShoalError } from '../shared/errors.js';
@@ -92,7 +92,7 @@ export class PeopleCommands implements ClusterCommands {
 
   async placement(wish: NewMetaInstance): Promise<Placement> {
     const shape = await this.#shapeOf(wish.modelId);
-    const placement = placeWish({ state: this.#cluster.state, links: [] }, wish, shape);
+    const placement = placeWish(this.#known, wish, shape);
     if (placement.kind === 'refused') throw ShoalError.fromFault(placementFault(placement));
     return placement;
   }
@@ -100,14 +100,16 @@ export class PeopleCommands implements ClusterCommands {
   async previews(wish: NewMetaInstance): ReturnType<ClusterCommands['previews']> {
     const shape = await this.#shapeOf(wish.modelId);
     const found: PlacementPreview[] = [];
-    for (const preview of previews(
-      placementRequest({ state: this.#cluster.state, links: [] }, wish, shape),
-    )) {
+    for (const preview of previews(placementRequest(this.#known, wish, shape))) {
       found.push(preview);
       // Each takes milliseconds on a large cluster: other work goes on between two.
       await nextTurn();
     }
     return found;
+  }
+
+  get #known(): Known {
+    return { state: this.#cluster.state, ...this.#cluster.measured };
   }
 
   /** As the one who declared it first has told; else from the file, when it is here. */

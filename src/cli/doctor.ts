@@ -7,11 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { formatBytes } from '../shared/bytes.js';
 import { checkApiPort, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
 import type { Finding } from './finding.js';
+import { speedText } from './linkText.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { formatTable, printable } from './output.js';
+import { benchmarkHere } from './speedMeter.js';
+import { ALL_LAYERS } from './upOptions.js';
 
 const ENGINE_CHECK = fileURLToPath(new URL('../runner/checkEngine.js', import.meta.url));
 const ENGINE_CHECK_LIMIT_MS = 30_000;
+const SPEED_LIMIT_MS = 30_000;
+/** Of its cores: a measurement that had less than this is worth a word. */
+const BUSY_SHARE = 0.9;
 const LEAST_MEMORY_BYTES = 1024 ** 3;
 const LEAST_DISK_BYTES = 1024 ** 3;
 
@@ -19,6 +25,7 @@ export async function doctor(options: { readonly json: boolean; readonly home: s
   const findings = [
     checkNode(),
     await checkEngine(),
+    await checkSpeed(),
     checkMemory(),
     checkClock(options.home),
     checkHome(options.home),
@@ -62,6 +69,21 @@ function checkEngine(): Promise<Finding> {
       resolve({ check, ok, found: printable(found) });
     });
   });
+}
+
+/** As a large model is computed unless `--threads` or `--gpu-layers` say otherwise. */
+async function checkSpeed(): Promise<Finding> {
+  const check = 'speed for placement';
+  const result = await benchmarkHere(
+    { threads: null, gpuLayers: ALL_LAYERS },
+    AbortSignal.timeout(SPEED_LIMIT_MS),
+  );
+  if ('problem' in result) return { check, ok: false, found: printable(result.problem) };
+  const { memoryBytesPerSecond, operationsPerSecond, processorShare } = result.speed;
+  const work = Math.round(operationsPerSecond / 1e9);
+  const others = processorShare < BUSY_SHARE ? '; other programs took time from it' : '';
+  const found = `reads ${speedText(memoryBytesPerSecond)} of weights, ${work} billion operations/s${others}`;
+  return { check, ok: true, found };
 }
 
 function checkMemory(): Finding {

@@ -12,6 +12,8 @@ import type { ClusterNode } from '../cluster/clusterNode.js';
 import { GenerationServer } from '../cluster/generations/generationServer.js';
 import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
+import { formatToken } from '../cluster/joinToken.js';
+import { LinkSpeeds } from '../cluster/linkSpeeds.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
 import { Gatherings } from '../cluster/sideChannel/gatherings.js';
@@ -20,6 +22,7 @@ import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError, toFault } from '../shared/errors.js';
 import type { ModelId, NodeId } from '../shared/ids.js';
 import { TIMES } from '../shared/limits.js';
+import { LastHour } from '../telemetry/lastHour.js';
 import { createLog } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
@@ -31,12 +34,14 @@ import { meetOthers, openCluster } from './clusterParts.js';
 import { computeThreads } from './computeThreads.js';
 import { Failpoints } from './failpoints.js';
 import { logCluster } from './logCluster.js';
-import { clusterFigures, readRegister, totalLoad } from './measures.js';
+import { clusterFigures, isIdle, readRegister, totalLoad } from './measures.js';
 import { type ModelProgress, modelProgress } from './modelProgress.js';
 import { readNodeMemory } from './nodeMemory.js';
 import { createNodeView } from './nodeView.js';
 import { declareServed, modelsHere, resolveServed, type ServedWish, wishesFor } from './servedModels.js';
+import { meterSpeed } from './speedMeter.js';
 import type { UpOptions } from './upOptions.js';
+import { readHour, watchHour } from './watchHour.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
 const CREATE_RETRY_MS = 1_000;
@@ -131,10 +136,20 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     },
   });
   const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
-  const readOwn = () => readRegister(parts, worker, apiUrl ?? '');
+  const linkSpeeds = new LinkSpeeds({
+    calls,
+    links,
+    isIdle: () => isIdle(parts, worker) && remote.openCount === 0,
+  });
+  const speed = meterSpeed(options, leftovers, () => isIdle(parts, worker), log);
+  const readOwn = () => readRegister(parts, { worker, linkSpeeds, speed }, apiUrl ?? '');
   const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
   const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
+  const hour = new LastHour({
+    read: () => readHour({ nodeId, cluster, registers, readRegister: readOwn }),
+    now: Date.now,
+  });
   const view = createNodeView(nodeId, {
     cluster,
     registers,
@@ -143,6 +158,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
       const offeredBytes = options.memory ?? readNodeMemory().totalBytes;
       return (await catalogue.list()).map((listing) => refuseTooLarge(listing, offeredBytes));
     },
+    lastHour: () => hour.samples,
     metrics: () => metrics.text(),
   });
   cluster.listen({
@@ -163,6 +179,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
           cancel: (commandId) => cancels.cancel(commandId),
         },
         commands: new PeopleCommands({ cluster, catalogue }),
+        joinToken: () => formatToken(parts.clusterKey),
         observer: metrics,
         log,
         view,
@@ -176,9 +193,16 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   metrics.start();
   closers.add(() => metrics.close());
   logCluster(cluster, nodeId, log, metrics);
+  watchHour(cluster, hour);
+  hour.start();
+  closers.add(() => hour.close());
   cluster.start();
   registers.start();
   closers.add(() => registers.close());
+  linkSpeeds.start();
+  closers.add(() => linkSpeeds.close());
+  if (options.worker && options.benchmark) speed.start();
+  closers.add(() => speed.close());
   if (options.worker) worker.start();
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();

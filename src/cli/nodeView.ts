@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { NodeView } from '../api/ports.js';
 import type { AppliedEvent, ClusterNode } from '../cluster/clusterNode.js';
-import type { Register, Registers } from '../cluster/registers.js';
+import type { Register } from '../cluster/registerForm.js';
+import type { Registers } from '../cluster/registers.js';
 import { type LinkView, type Telemetry, viewEvent, viewState } from '../control/view.js';
 import type { ModelListing } from '../models/listing.js';
 import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
@@ -14,6 +15,7 @@ export interface NodeViewComponents {
   readonly readRegister: () => Register;
   /** Models on this machine. */
   readonly models: () => Promise<readonly ModelListing[]>;
+  readonly lastHour: NodeView['lastHour'];
   /** Metrics in the Prometheus text format. */
   readonly metrics: () => Promise<string>;
 }
@@ -39,6 +41,7 @@ export function createNodeView(nodeId: NodeId, components: NodeViewComponents): 
         ? null
         : `it is ${cluster.role} and has not the state of a master of its cluster yet`,
     models: async () => withModelsElsewhere(await components.models(), cluster),
+    lastHour: components.lastHour,
     metrics: components.metrics,
   };
 }
@@ -51,13 +54,18 @@ function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeV
   for (const nodeId of cluster.state.nodes.keys()) {
     const heard = nodeId === self ? { register: readRegister(), at: now } : registers.of(nodeId);
     if (heard === null) continue;
-    const { memory, cpu, apiUrl } = heard.register;
-    nodes.set(nodeId, { memory, cpu, apiUrl, backends: ['cpu'], lastSeen: new Date(heard.at).toISOString() });
+    const { memory, cpu, speed, apiUrl } = heard.register;
+    nodes.set(nodeId, {
+      memory,
+      cpu,
+      speed,
+      apiUrl,
+      backends: ['cpu'],
+      lastSeen: new Date(heard.at).toISOString(),
+    });
     for (const [runnerId, facts] of Object.entries(heard.register.runners))
       runners.set(runnerId as RunnerId, facts);
-    for (const { to, rttUs } of heard.register.links) {
-      links.push({ from: nodeId, to, interfaceKind: null, rttUs, bandwidthBytesPerS: null, rdma: false });
-    }
+    for (const link of heard.register.links) links.push({ from: nodeId, ...link });
   }
   return { nodes, runners, links };
 }

@@ -19,10 +19,14 @@ export interface NodeForm {
   readonly memory?: { readonly total_bytes: number; readonly available_bytes: number };
 }
 
-interface LinkForm {
+/** As the node at its `from` sees it. */
+export interface LinkForm {
   readonly from: string;
   readonly to: string;
   readonly rtt_us: number | null;
+  readonly interface_kind?: string | null;
+  readonly bandwidth_bytes_per_s?: number | null;
+  readonly rdma?: boolean;
 }
 
 export interface InstanceForm {

@@ -1,5 +1,6 @@
 /** The state as people read it: nodes, models, and what is wrong with what to do about it; 80 columns wide. */
 import { formatBytes } from '../shared/bytes.js';
+import { describeLinks } from './linkText.js';
 import { clip, formatTable, printable } from './output.js';
 import {
   handleOf,
@@ -39,6 +40,8 @@ export function describeState(state: StateForm): string {
   } else {
     sections.push(formatTable(['MODEL', 'RUNNER', 'NODE', 'REQS', 'MEMORY', 'ID'], rows));
   }
+  const links = describeLinks(state);
+  if (links !== null) sections.push(links);
   return printable([...sections, ...problems(state)].join('\n\n'));
 }
 

@@ -37,13 +37,15 @@ export interface UpOptions {
   readonly sequences: number | null;
   readonly threads: number | null;
   readonly gpuLayers: number;
+  /** Measure how fast this machine computes, once? */
+  readonly benchmark: boolean;
   readonly failpoints: boolean;
   readonly logLevel: LogLevel;
   readonly logJson: boolean;
 }
 
 export const DEFAULT_API_PORT = 52_415;
-const ALL_LAYERS = 999;
+export const ALL_LAYERS = 999;
 
 export const defaultHome = (): string => join(homedir(), '.shoal');
 
@@ -112,6 +114,8 @@ function modelOptions(): Option[] {
     new Option('--gpu-layers <count>', 'layers on the GPU, where there is one')
       .default(ALL_LAYERS)
       .argParser(count),
+    new Option('--benchmark').default(true).hideHelp(),
+    new Option('--no-benchmark', 'do not measure how fast this machine computes; it then counts as slow'),
     new Option('--no-worker', 'run no model on this node: it takes requests and passes them on'),
     new Option('--offline', 'never contact the internet; today no part of Shoal does').default(false),
   ];

@@ -12,7 +12,7 @@ import type { NodeInput, NodeOutput, RunnerReport } from '../control/cluster/por
 import type { Epoch } from '../control/cluster/position.js';
 import type { Snapshot } from '../control/cluster/snapshot.js';
 import type { ControlEvent } from '../control/events.js';
-import type { LinkFacts } from '../control/placement/types.js';
+import type { Measurements } from '../control/measurements.js';
 import type { ClusterState, NodeFact, NodeStatus } from '../control/state.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
 import type { CommandId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
@@ -219,8 +219,13 @@ export class ClusterNode {
     this.#handle({ kind: 'RunnerGone', runnerId });
   }
 
-  linksMeasured(links: readonly LinkFacts[]): void {
-    this.#handle({ kind: 'LinksMeasured', links });
+  /** The newest measured values of all nodes: what placement is told of them and the ways between them. */
+  get measured(): Measurements {
+    return this.#core.measured;
+  }
+
+  tellMeasured(measured: Measurements): void {
+    this.#handle({ kind: 'Measured', measured });
   }
 
   nodeChanged(node: NodeFact): void {

@@ -2,27 +2,19 @@
  * The telemetry plane: each node owns one register of newest values, which it tells the others when it changed, and
  * now and then anyway. The last word counts; nothing is logged, and a lost one is made good by the next.
  */
+import type { Measurements } from '../control/measurements.js';
 import type { LinkFacts } from '../control/placement/types.js';
 import type { NodeId } from '../shared/ids.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
+import type { NodeSpeed } from '../shared/nodeSpeed.js';
 import type { ClusterNode } from './clusterNode.js';
 import type { PeerLinks } from './link/contract.js';
-
-/** Plain JSON: what people and the dashboard are shown, in camel case. */
-export interface Register {
-  readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
-  readonly cpu: { readonly cores: number; readonly loadAverage: number };
-  readonly apiUrl: string;
-  /** Round trips on the node's own links. */
-  readonly links: readonly { readonly to: NodeId; readonly rttUs: number | null }[];
-  /** By runner id. */
-  readonly runners: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-}
+import { type Register, readRegister } from './registerForm.js';
 
 export interface RegistersComponents {
   readonly nodeId: NodeId;
   readonly links: Pick<PeerLinks, 'peers' | 'send'>;
-  readonly cluster: Pick<ClusterNode, 'listen' | 'linksMeasured'>;
+  readonly cluster: Pick<ClusterNode, 'listen' | 'tellMeasured'>;
   /** Looks at this machine. */
   readonly read: () => Register;
   /** Milliseconds since the epoch. */
@@ -53,7 +45,7 @@ export class Registers {
   }
 
   start(): void {
-    this.#ticker = setInterval(() => this.#tell(), TIMES.registerMs);
+    this.#ticker = setInterval(() => this.#look(), TIMES.registerMs);
   }
 
   close(): void {
@@ -65,57 +57,63 @@ export class Registers {
     return this.#others.get(nodeId) ?? null;
   }
 
-  #tell(): void {
-    const { links, read, now } = this.#components;
-    if (links.peers.size === 0) return;
-    const register = read();
-    this.#components.cluster.linksMeasured(this.#measuredLinks(register));
+  #look(): void {
+    const register = this.#components.read();
+    this.#components.cluster.tellMeasured(this.#measured(register));
+    this.#tell(register);
+  }
+
+  #tell(register: Register): void {
+    const { links, now } = this.#components;
     const text = JSON.stringify(register);
-    if (text === this.#told && now() - this.#toldAt < TIMES.registerRepeatMs) return;
+    const isKnown = text === this.#told && now() - this.#toldAt < TIMES.registerRepeatMs;
+    if (isKnown || links.peers.size === 0) return;
     this.#told = text;
     this.#toldAt = now();
     for (const nodeId of links.peers.keys()) links.send(nodeId, { kind: 'Register', register: text });
   }
 
-  /** What placement is told of the ways between nodes. */
-  #measuredLinks(own: Register): LinkFacts[] {
-    const all: [NodeId, Register][] = [
-      [this.#components.nodeId, own],
-      ...[...this.#others].map(([nodeId, { register }]): [NodeId, Register] => [nodeId, register]),
-    ];
-    return all.flatMap(([from, { links }]) =>
-      links.map(({ to, rttUs }) => ({
-        from,
-        to,
-        isConnected: true,
-        roundTripUs: rttUs,
-        bytesPerSecond: null,
-        rdma: false,
-      })),
-    );
+  #measured(own: Register): Measurements {
+    const registers = new Map([...this.#others].map(([nodeId, { register }]) => [nodeId, register]));
+    registers.set(this.#components.nodeId, own);
+    const speeds = new Map<NodeId, NodeSpeed>();
+    for (const [nodeId, { speed }] of registers) if (speed !== null) speeds.set(nodeId, speed);
+    return { links: linkFacts(registers), speeds };
   }
 
   #received(from: NodeId, message: unknown): void {
     const { kind, register } = (message ?? {}) as Record<string, unknown>;
     if (kind !== 'Register' || typeof register !== 'string' || register.length > LIMITS.registerBytes) return;
-    const parsed = parseRegister(register);
+    const parsed = readRegister(register);
     if (parsed !== null) this.#others.set(from, { register: parsed, at: this.#components.now() });
   }
 }
 
-/** A register of another version may look otherwise: what is not as expected is not shown. */
-function parseRegister(text: string): Register | null {
-  try {
-    const value = JSON.parse(text) as Partial<Register> | null;
-    const isWhole =
-      Number.isFinite(value?.memory?.totalBytes) &&
-      Number.isFinite(value?.memory?.availableBytes) &&
-      typeof value?.apiUrl === 'string' &&
-      Array.isArray(value.links) &&
-      typeof value.runners === 'object' &&
-      value.runners !== null;
-    return isWhole ? (value as Register) : null;
-  } catch {
-    return null;
-  }
+/**
+ * What placement is told of the ways between nodes. Who does not list a node that is there has no link to it, whatever
+ * the other end believes.
+ */
+function linkFacts(registers: ReadonlyMap<NodeId, Register>): LinkFacts[] {
+  return [...registers].flatMap(([from, { links }]) => {
+    const linked = new Set(links.map(({ to }) => to));
+    const lost = [...registers.keys()].filter((to) => to !== from && !linked.has(to));
+    return [
+      ...links.map(({ to, rttUs, bandwidthBytesPerS, rdma }) => ({
+        from,
+        to,
+        isConnected: true,
+        roundTripUs: rttUs,
+        bytesPerSecond: bandwidthBytesPerS,
+        rdma,
+      })),
+      ...lost.map((to) => ({
+        from,
+        to,
+        isConnected: false,
+        roundTripUs: null,
+        bytesPerSecond: null,
+        rdma: false,
+      })),
+    ];
+  });
 }

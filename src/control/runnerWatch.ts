@@ -14,6 +14,7 @@
  *   wait, it will never answer them.
  * - *no progress*: while it starts, its status, the share loaded, or its resident memory must advance.
  */
+import { TIMES } from '../shared/limits.js';
 import type { RunnerStatus } from './runnerLife.js';
 
 /** What the compute thread last said about its work. */
@@ -67,7 +68,8 @@ export const WATCH_LIMITS = {
 /** How long a starting runner may go without progress, in milliseconds. */
 const START_LIMITS_MS: Partial<Record<RunnerStatus, number>> = {
   spawned: 20_000,
-  connecting: 20_000,
+  // The ranks of a model wait for each other: that has bounds of its own.
+  connecting: 20_000 + TIMES.sideChannelRoundMs + TIMES.collectiveConnectMs,
   loading: 120_000,
   warming_up: 120_000,
 };
@@ -83,7 +85,7 @@ const NOTHING_YET = { silentMs: 0, standstillMs: 0, noProgressMs: 0, deafMs: 0 }
 
 export const NEW_WATCH: RunnerWatch = { status: 'spawned', pulse: null, ...NOTHING_YET };
 
-/** Statuses in which the runner does not send heartbeats yet. */
+/** Statuses in which the runner may not send heartbeats yet. */
 const BEFORE_HEARTBEATS: ReadonlySet<RunnerStatus> = new Set(['spawned', 'connecting']);
 
 export function watch(state: RunnerWatch, input: WatchInput): RunnerWatch {
@@ -133,7 +135,8 @@ export function judge(state: RunnerWatch): string | null {
   const startLimitMs = START_LIMITS_MS[state.status];
   const isWatched = startLimitMs !== undefined || state.status === 'ready' || state.status === 'running';
   if (!isWatched) return null;
-  if (!BEFORE_HEARTBEATS.has(state.status) && state.silentMs > WATCH_LIMITS.silenceMs) {
+  const hasHeartbeats = state.pulse !== null || !BEFORE_HEARTBEATS.has(state.status);
+  if (hasHeartbeats && state.silentMs > WATCH_LIMITS.silenceMs) {
     return `it has sent no heartbeat for ${Math.round(state.silentMs)} ms: the process is stopped or hangs`;
   }
   if (state.deafMs > WATCH_LIMITS.deafMs && state.silentMs <= WATCH_LIMITS.newsMs) {

@@ -154,6 +154,30 @@ describe('R36: memory estimates', () => {
     assert.ok(overhead(0, { batchRows: 64 }) < overhead(0, { batchRows: 512 }));
   });
 
+  test('R38: of a mixture of experts it is known what a token uses', () => {
+    const path = join(folder, 'mixture.gguf');
+    const plain = testModel({
+      metadata: { 'llama.expert_count': uint(8), 'llama.expert_used_count': uint(2) },
+    });
+    const experts = [
+      ['blk.1.ffn_up_exps.weight', 4_096],
+      ['blk.1.ffn_up_shexp.weight', 512],
+      ['blk.2.ffn_down.7.weight', 1_024],
+    ] as const;
+    const added = experts.map(([name, elements]) => ({
+      name,
+      dims: [elements],
+      type: 'f32' as const,
+      data: new Uint8Array(4 * elements),
+    }));
+    writeGguf(path, { ...plain, tensors: [...plain.tensors, ...added] });
+    const { shape } = cardOf(readGguf(path), 'mixture');
+    assert.equal(shape?.usedExpertsShare, 0.25);
+    assert.deepEqual(shape?.weights.expertBytes, [0, 4 * 4_096, 4 * 1_024, 0]);
+    assert.equal(shape?.weights.layerBytes[1], TEST_LAYER_BYTES + 4 * (4_096 + 512));
+    assert.equal(card().shape?.usedExpertsShare, 1, 'a model without experts uses all that it has');
+  });
+
   test('layers with KV heads of their own number, among them none', () => {
     const model = card({ metadata: { 'llama.attention.head_count_kv': uints([4, 0, 2, 0]) } });
     assert.equal(estimateMemory(model, wish).cacheBytes, (4 + 2) * (16 + 16) * 2 * 2048);

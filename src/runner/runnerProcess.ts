@@ -4,16 +4,20 @@
  */
 import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { CollectiveHost } from '../collective/bridge/collectiveHost.js';
+import type { Collective } from '../collective/contract.js';
 import { type Fault, toFault } from '../shared/errors.js';
 import { TIMES } from '../shared/limits.js';
 import {
   type FromRunner,
   RUNNER_PROTOCOL_VERSION,
+  type RunnerPart,
   type RunnerSettings,
   type ToRunner,
 } from '../shared/runnerProtocol.js';
 import { Failpoints } from './failpoints.js';
 import { NodeChannel } from './nodeChannel.js';
+import { meetRanks } from './ranks/meet.js';
 import { SharedStatus } from './sharedStatus.js';
 import { Starvation } from './starvation.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
@@ -30,8 +34,13 @@ export class RunnerProcess {
   readonly #starvation = new Starvation();
   #compute: Compute | null = null;
   #abortFlag: Uint8Array | null = null;
+  /** To the other ranks of the model. */
+  #collective: Collective | null = null;
+  readonly #meeting = new AbortController();
   #hasFailed = false;
   #isEnding = false;
+  /** Set once there is something to load. */
+  #heartbeat: NodeJS.Timeout | null = null;
   /** A failpoint: no message is taken any more. */
   #isDeaf = false;
   readonly #failpoints = new Failpoints({
@@ -65,8 +74,8 @@ export class RunnerProcess {
   #obey(message: ToRunner): void {
     switch (message.kind) {
       case 'load':
-        if (this.#compute !== null) this.#fail(violation('a second `load`'));
-        else this.#load(message.settings);
+        if (this.#heartbeat !== null) this.#fail(violation('a second `load`'));
+        else this.#begin(message.settings);
         return;
       case 'generate': {
         const { request, generation } = message;
@@ -86,6 +95,27 @@ export class RunnerProcess {
       case 'shutdown':
         this.#end(0);
     }
+  }
+
+  #begin(settings: RunnerSettings): void {
+    this.#heartbeat = setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
+    if (settings.part === null) this.#load(settings);
+    else void this.#meet(settings, settings.part);
+  }
+
+  /** Links this rank with the others, and loads its part then. */
+  async #meet(settings: RunnerSettings, part: RunnerPart): Promise<void> {
+    try {
+      this.#collective = await meetRanks(part, this.#meeting.signal);
+    } catch (error) {
+      this.#fail(toFault(error));
+      return;
+    }
+    if (this.#isEnding || this.#hasFailed) return;
+    void this.#collective.ended.then((fault) => {
+      if (fault !== null) this.#fail(fault);
+    });
+    this.#load(settings);
   }
 
   #load(settings: RunnerSettings): void {
@@ -108,11 +138,13 @@ export class RunnerProcess {
       this.#fail({ code: 'runner_failed', message: 'the compute thread has ended' });
     });
     this.#channel.send({ kind: 'phase', phase: 'loading', progress: 0 });
-    setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
   }
 
   #hear(message: FromCompute): void {
     switch (message.kind) {
+      case 'bridge':
+        new CollectiveHost(this.#collective!, message.memory, { onEnded: () => this.#status.ring() });
+        return;
       case 'loading':
         this.#channel.send({ kind: 'phase', phase: 'loading', progress: message.progress });
         return;
@@ -169,6 +201,7 @@ export class RunnerProcess {
   #end(exitCode: number): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
+    this.#meeting.abort();
     if (this.#compute === null || this.#compute.hasExited) process.exit(exitCode);
     this.#compute.worker.once('exit', () => process.exit(exitCode));
     this.#status.requestShutdown();

@@ -121,6 +121,11 @@ export const LIMITS = {
   linkControlBufferBytes: 64 * 1024 * 1024,
   /** Streams that are open on one link, counted for the node that opened them. */
   linkStreams: 1_024,
+  /** Measurements of a node's own speed that others disturbed, until the best of them counts. */
+  speedAttempts: 6,
+  /** Round trips of a link of which the shortest counts, and bytes that are sent over it at once to measure its speed. */
+  linkRoundTrips: 10,
+  linkBurstBytes: 4 * 1024 * 1024,
   /** Probes in a row during which nothing arrives on a link; then it is closed. */
   linkSilentProbes: 5,
   /** First words of a stream between nodes. */
@@ -158,6 +163,10 @@ export const LIMITS = {
   /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
   keptConversations: 50,
   keptConversationCharacters: 2_000_000,
+  /** Of the moves of one answer it keeps the newest. */
+  keptMoves: 16,
+  /** Samples of the last hour that a node keeps, one every `hourStepMs`. */
+  hourSamples: 360,
   /** Lines of what happens that an open dashboard keeps. */
   dashboardFeedLines: 500,
   /** One event of a stream that the dashboard reads; a longer one breaks the connection. */
@@ -172,6 +181,9 @@ export const LIMITS = {
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
   collectivePaths: 16,
+  /** What the first rank of a model tells the others about a step beside its rows; what it is told of a drawn token. */
+  stepWordsBytes: 4 * 1024 * 1024,
+  drawnRowBytes: 16 * 1024,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
   /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
@@ -218,6 +230,8 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** A node takes a sample of what happens in the cluster this often. */
+  hourStepMs: 10_000,
   /** An open dashboard that lost its node tries again after this, then after twice as long, up to the longest pause. */
   dashboardRetryMs: 500,
   dashboardLongestRetryMs: 10_000,
@@ -225,6 +239,10 @@ export const TIMES = {
   dashboardSilenceMs: 25_000,
   /** A dashboard that is seen asks for the measured values this often. */
   dashboardMeasureMs: 2_000,
+  /** While its charts are seen, it asks for the last hour this often. */
+  dashboardHourMs: 5_000,
+  /** It hides the join token by itself after this. */
+  dashboardTokenShownMs: 60_000,
   /** The dashboard waits this long for an answer that is no stream. */
   dashboardAnswerMs: 30_000,
   /** Nodes tell each other this often that they are there. */
@@ -289,8 +307,27 @@ export const TIMES = {
   peerLingerMs: 5_000,
   /** A connection between nodes, from its first byte or from the dialling of it to the open link. */
   linkHandshakeMs: 5_000,
+  /**
+   * A node measures its own speed for about this long, in a child process that is ended at the limit; it looks whether it
+   * has nothing else to do this often, and measures again after a longer pause when others took its cores meanwhile,
+   * and when the result is old.
+   */
+  speedBudgetMs: 800,
+  speedLimitMs: 30_000,
+  speedLookMs: 3_000,
+  speedRetryMs: 600_000,
+  speedAgeMs: 30 * 86_400_000,
   /** A link is probed this often. */
   linkProbeMs: 1_000,
+  /**
+   * The speed of a link: how often a node looks whether one is due, how long a burst shall take to count, after what time
+   * one is measured again, or was not measured and is tried again, and how long a busy node puts it off.
+   */
+  linkSpeedLookMs: 1_000,
+  linkBurstMs: 25,
+  linkSpeedAgeMs: 900_000,
+  linkSpeedRetryMs: 5_000,
+  linkSpeedPatienceMs: 120_000,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
   linkRivalProbeMs: 1_000,
   /** A closing link may take this long to hand over its last words. */

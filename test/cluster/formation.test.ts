@@ -62,8 +62,15 @@ test(
   },
 );
 
+interface Link {
+  readonly from: string;
+  readonly rtt_us: number | null;
+  readonly bandwidth_bytes_per_s: number | null;
+  readonly rdma: boolean;
+}
+
 test(
-  'R54: where multicast is off, an address that a person gave is enough, also for the third',
+  'R54, R24, R38: an address that a person gave is enough, also for the third, and all know how fast all are',
   BOUND,
   async (t) => {
     const hosts = await Hosts.create({ count: 3 });
@@ -72,15 +79,22 @@ test(
       await group.stop();
       await hosts.close();
     });
-    const first = await group.add(hosts.host(1), '--no-discovery');
+    const first = await group.add(hosts.host(1), '--no-discovery', '--benchmark');
     await group.add(hosts.host(2), '--no-discovery', '--peer', first.peerAddress);
     await group.add(hosts.host(3), '--no-discovery', '--peer', first.peerAddress);
     await group.agreed();
-    const { links } = (await first.state()) as unknown as { links: { from: string; to: string }[] };
-    assert.ok(Array.isArray(links));
-    await group.nodes[2]?.until('linked with all', (state) => {
-      const all = (state as unknown as { links: { from: string }[] }).links;
-      return group.nodes.every(({ nodeId }) => all.filter(({ from }) => from === nodeId).length === 2);
+    await group.nodes[2]?.until('linked with all, and measured', (state) => {
+      const { links, nodes } = state as unknown as {
+        links: readonly Link[];
+        nodes: Readonly<Record<string, { speed?: { memory_bytes_per_second: number } | null }>>;
+      };
+      const isMeasured = ({ rtt_us: roundTrip, bandwidth_bytes_per_s: bandwidth, rdma }: Link) =>
+        (roundTrip ?? 0) > 0 && (bandwidth ?? 0) > 0 && !rdma;
+      const areLinked = group.nodes.every(
+        ({ nodeId }) => links.filter(({ from }) => from === nodeId).length === 2,
+      );
+      const isFast = (nodes[first.nodeId]?.speed?.memory_bytes_per_second ?? 0) > 0;
+      return areLinked && links.every(isMeasured) && isFast;
     });
   },
 );

@@ -9,14 +9,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SideChannel } from '../../src/collective/sideChannel/sideChannel.js';
-import { SideChannelGatherings } from '../../src/control/sideChannel.js';
-import { type Fault, ShoalError } from '../../src/shared/errors.js';
+import type { Fault, ShoalError } from '../../src/shared/errors.js';
 import type { InstanceId } from '../../src/shared/ids.js';
 import { LIMITS } from '../../src/shared/limits.js';
 import { openReadEnd, openWriteEnd } from '../../src/shared/sideChannel/pipeEnds.js';
 import { encodeBlobs } from '../../src/shared/sideChannel/wire.js';
 import { removeLeftPipes } from '../../src/worker/sideChannel/pipes.js';
 import { type Gather, type RelayOptions, SideChannelRelay } from '../../src/worker/sideChannel/relay.js';
+import { GatheringMaster } from '../support/gatheringMaster.js';
 import { Lines } from '../support/lines.js';
 
 const CHILD = fileURLToPath(new URL('./meetingChild.js', import.meta.url));
@@ -24,42 +24,6 @@ const LIMIT = { timeout: 120_000 };
 const INSTANCE = 'instance' as InstanceId;
 const NEVER: Gather = () => new Promise(() => undefined);
 const NOBODY = new AbortController().signal;
-
-/** A master in this process. */
-class Master {
-  readonly #gatherings = new SideChannelGatherings();
-  readonly #waiting = new Map<
-    string,
-    { resolve: (blobs: readonly Uint8Array[]) => void; reject: (error: Error) => void }
-  >();
-  #calls = 0;
-
-  gatherOf(worldSize: number): Gather {
-    return (instanceId, round, rank, blob, signal) => {
-      this.#calls += 1;
-      const caller = `call ${this.#calls}`;
-      signal.addEventListener('abort', () => this.#gatherings.leave(instanceId, caller));
-      return new Promise((resolve, reject) => {
-        this.#waiting.set(caller, { resolve, reject });
-        const contribution = { instanceId, attempt: 0, round, rank, worldSize, blob, caller };
-        this.#answer(this.#gatherings.contribute(contribution));
-      });
-    };
-  }
-
-  drop(reason: string): void {
-    this.#answer(this.#gatherings.drop(INSTANCE, reason));
-  }
-
-  #answer(answers: ReturnType<SideChannelGatherings['contribute']>): void {
-    for (const { caller, result } of answers) {
-      const call = this.#waiting.get(caller)!;
-      this.#waiting.delete(caller);
-      if (result.kind === 'gathered') call.resolve(result.blobs);
-      else call.reject(ShoalError.fromFault(result.fault));
-    }
-  }
-}
 
 function folderOf(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'shoal-side-channel-'));
@@ -107,7 +71,7 @@ test(
   LIMIT,
   async (context) => {
     const worldSize = 3;
-    const gather = new Master().gatherOf(worldSize);
+    const gather = new GatheringMaster().gatherOf(worldSize);
     const secret = randomBytes(32).toString('hex');
     const ends = Array.from({ length: worldSize }, async (_, rank) => {
       const { relay, faults, folder } = await openRelay(context, gather, rank);
@@ -129,7 +93,7 @@ test(
   LIMIT,
   async (context) => {
     const worldSize = 4;
-    const gather = new Master().gatherOf(worldSize);
+    const gather = new GatheringMaster().gatherOf(worldSize);
     const said = await Promise.all(
       Array.from({ length: worldSize }, async (_, rank) => {
         const { relay } = await openRelay(context, gather, rank);
@@ -218,12 +182,12 @@ test('R52: a round that does not fill up ends in time at both ends', LIMIT, asyn
 });
 
 test('R52: a dropped round ends for those that wait, with the reason', LIMIT, async (context) => {
-  const master = new Master();
+  const master = new GatheringMaster();
   const { relay, faults } = await openRelay(context, master.gatherOf(2));
   const channel = new SideChannel(relay.environment);
   const waiting = assert.rejects(channel.allGather(Buffer.from('x')), /the instance was deleted/);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  master.drop('the instance was deleted');
+  master.drop(INSTANCE, 'the instance was deleted');
   await waiting;
   await until('the worker knows', () => faults.length === 1);
   assert.equal(faults[0]!.code, 'cancelled');

@@ -51,9 +51,11 @@ export class RunnerClient {
     [];
   #nextRequest = 1;
 
-  constructor() {
+  /** @param environment more variables for the process */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
     this.child = spawn(process.execPath, ['--enable-source-maps', ENTRY], {
       stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     this.channel = this.child.stdio[RUNNER_CHANNEL_FD] as Duplex;
     this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));

@@ -2,10 +2,12 @@
  * One machine: its disk, its clocks, and the process of a node that lives on it, dies and comes again. The process is
  * the shell of a real core: it gives it inputs one at a time and carries its outputs out in their order.
  */
+
 import type { ControlLog } from '../../src/control/cluster/controlLog.js';
 import type { PeerMessage } from '../../src/control/cluster/messages.js';
 import type { NodeCore } from '../../src/control/cluster/nodeCore.js';
 import type { NodeInput, NodeOutput } from '../../src/control/cluster/ports.js';
+import { NOTHING_MEASURED } from '../../src/control/measurements.js';
 import type { NodeFact } from '../../src/control/state.js';
 import { changesPlan } from '../../src/control/workerPlan.js';
 import type { ModelId, NodeId } from '../../src/shared/ids.js';
@@ -149,7 +151,7 @@ export class Process {
     for (const watch of world.watches) watch.started?.(this);
     for (const other of world.machines) world.network.dial(this.machine, other);
     this.#tick();
-    if (world.plan.declarations !== null) this.#measureLinks();
+    if (world.plan.declarations !== null) this.#measure();
     this.worker.reconcile();
   }
 
@@ -179,10 +181,11 @@ export class Process {
     this.after(TIMES.tickMs, () => this.#tick());
   }
 
-  #measureLinks(): void {
+  #measure(): void {
     const { world } = this.machine;
-    this.handle({ kind: 'LinksMeasured', links: world.network.openLinks(world.machines) });
-    this.after(TIMES.registerMs, () => this.#measureLinks());
+    const links = world.network.openLinks(world.machines);
+    this.handle({ kind: 'Measured', measured: { ...NOTHING_MEASURED, links } });
+    this.after(TIMES.registerMs, () => this.#measure());
   }
 
   linkOpened(peer: Process): void {

@@ -91,6 +91,8 @@ export class NodeProcess {
   static async #startIn(home: string, place: Place, parameters: readonly string[]): Promise<NodeProcess> {
     const program = join(packageRoot(), 'bin', 'shoal.js');
     const fixed = ['up', '--home', home, '--api-port', '0', '--log-json', '--log-level', 'info'];
+    // A second of all cores for each node would be much of what the tests take; `--benchmark` has it after all.
+    fixed.push('--no-benchmark');
     const child = place.spawn(process.execPath, [program, ...fixed, ...parameters], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

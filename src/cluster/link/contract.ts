@@ -14,7 +14,9 @@ export interface LinkedPeer {
   readonly incarnation: number;
   /** `HOST:PORT` where this connection ends over there, as it can be dialled again. */
   readonly address: string;
-  /** Round trip of the newest probe on this link in microseconds; null before the first. */
+  /** Address of this machine where the connection ends here; null when it has none. */
+  readonly localAddress: string | null;
+  /** Shortest round trip of the newest probes on this link in microseconds; null before the first. */
   readonly roundTripUs: number | null;
 }
 

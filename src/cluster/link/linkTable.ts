@@ -13,7 +13,7 @@ import type { Notices } from './notices.js';
 import type { WireReader } from './wire.js';
 
 export interface NewLink {
-  readonly peer: Life & { readonly name: string; readonly address: string };
+  readonly peer: Life & Pick<LinkedPeer, 'name' | 'address' | 'localAddress'>;
   readonly transport: Duplex;
   readonly reader: WireReader;
   readonly isDialler: boolean;
@@ -33,11 +33,12 @@ export class Link implements LinkedPeer, Life {
   readonly incarnation: number;
   readonly bootId: string;
   readonly address: string;
+  readonly localAddress: string | null;
   readonly decision: number;
   readonly multiplexer: Multiplexer;
 
   constructor(
-    { nodeId, name, incarnation, bootId, address }: NewLink['peer'],
+    { nodeId, name, incarnation, bootId, address, localAddress }: NewLink['peer'],
     decision: number,
     multiplexer: Multiplexer,
   ) {
@@ -46,6 +47,7 @@ export class Link implements LinkedPeer, Life {
     this.incarnation = incarnation;
     this.bootId = bootId;
     this.address = address;
+    this.localAddress = localAddress;
     this.decision = decision;
     this.multiplexer = multiplexer;
   }

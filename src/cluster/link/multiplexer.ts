@@ -96,7 +96,7 @@ export class Multiplexer {
     return this.#isClosed;
   }
 
-  /** Of the newest probe, in microseconds. */
+  /** The shortest of the newest probes, in microseconds. */
   get roundTripUs(): number | null {
     return this.#probes.roundTripUs;
   }

@@ -1,5 +1,6 @@
 /**
- * Probes of one link: an echo each second measures the round trip, and a link on which nothing at all arrives while
+ * Probes of one link: an echo each second measures the round trip, of which the shortest of the newest few counts: that
+ * is what the way takes, and what a busy process adds now and then is not. A link on which nothing at all arrives while
  * some probes go by is over. Silence is counted in probes, not in time, so that a process that was stopped itself does
  * not blame the other end when it goes on.
  */
@@ -22,15 +23,16 @@ export class Probes {
   #timer: NodeJS.Timeout | null = null;
   #lastNumber = 0;
   #pending: Pending | null = null;
-  #roundTripUs: number | null = null;
+  readonly #roundTripsUs: number[] = [];
   #silentProbes = 0;
 
   constructor(events: ProbeEvents) {
     this.#events = events;
   }
 
+  /** Microseconds; null before the first answer. */
   get roundTripUs(): number | null {
-    return this.#roundTripUs;
+    return this.#roundTripsUs.length === 0 ? null : Math.min(...this.#roundTripsUs);
   }
 
   start(): void {
@@ -53,7 +55,8 @@ export class Probes {
     if (payload.length !== 4) return;
     const number = payload.readUInt32LE(0);
     if (this.#pending?.number === number) {
-      this.#roundTripUs = Math.round((performance.now() - this.#pending.sentAtMs) * 1_000);
+      this.#roundTripsUs.push(Math.round((performance.now() - this.#pending.sentAtMs) * 1_000));
+      if (this.#roundTripsUs.length > LIMITS.linkRoundTrips) this.#roundTripsUs.shift();
       this.#pending = null;
     }
     this.#waiting.get(number)?.();

@@ -221,7 +221,7 @@ export class TlsPeerLinks implements PeerLinks {
     const reachable = { host: remoteOf(socket).host, port: peer.port };
     const address = dialled ?? formatAddress(reachable);
     this.#table.add({
-      peer: { ...peer, address },
+      peer: { ...peer, address, localAddress: socket.localAddress ?? null },
       transport: socket,
       reader,
       isDialler: dialled !== null,

@@ -16,6 +16,8 @@ export class CollectiveHost {
   readonly #control: Control;
   readonly #arena: SharedArrayBuffer;
   readonly #onEnded: () => void;
+  /** Of the operation that is begun next. */
+  #turn = 0;
 
   constructor(collective: Collective, { control, arena }: BridgeMemory, { onEnded }: HostOptions = {}) {
     this.#collective = collective;
@@ -33,14 +35,19 @@ export class CollectiveHost {
   async #serve(): Promise<void> {
     while (!this.#control.isClosed) {
       const { asked } = this.#control;
-      for (const slot of this.#control.slots) {
-        // What was taken is marked by this thread alone, so no operation is taken twice.
-        if (Atomics.compareExchange(slot.words, WORD.state, STATE.asked, STATE.taken) === STATE.asked) {
-          void this.#carryOut(slot);
-        }
+      for (let slot = this.#nextAsked(); slot !== null; slot = this.#nextAsked()) {
+        slot.state = STATE.taken;
+        this.#turn = (this.#turn + 1) | 0;
+        void this.#carryOut(slot);
       }
       await this.#control.more(asked);
     }
+  }
+
+  /** Tensors to one rank must leave in the order in which they were given, whichever slots they have. */
+  #nextAsked(): Slot | null {
+    const { slots } = this.#control;
+    return slots.find(({ state, words }) => state === STATE.asked && words[WORD.turn] === this.#turn) ?? null;
   }
 
   async #carryOut(slot: Slot): Promise<void> {

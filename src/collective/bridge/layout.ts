@@ -33,6 +33,8 @@ export const WORD = {
   /** Milliseconds, or one of `DEADLINE`. */
   deadlineMs: 7,
   faultBytes: 8,
+  /** Counts the operations, modulo 2³²: they are begun in this order. */
+  turn: 9,
 } as const;
 
 export const DEADLINE = { usual: -1, none: -2 } as const;
@@ -72,6 +74,10 @@ export class Slot {
 
   get state(): number {
     return Atomics.load(this.words, WORD.state);
+  }
+
+  set state(state: number) {
+    Atomics.store(this.words, WORD.state, state);
   }
 
   get fault(): ShoalError {

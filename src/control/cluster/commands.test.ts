@@ -6,6 +6,7 @@ import { apply } from '../apply.js';
 import { anyHistory, anyNodeId } from '../arbitraries.js';
 import type { ControlEvent } from '../events.js';
 import { runningTasks } from '../instances.js';
+import { NOTHING_MEASURED } from '../measurements.js';
 import { type ClusterState, EMPTY_STATE, type InstanceRecord, type MetaInstanceWish } from '../state.js';
 import {
   instanceCreated,
@@ -52,7 +53,7 @@ const retry = (id: string): ClusterCommand => ({
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
-  const decision = decide(state, command, { now, links: [], lostLinks: [] });
+  const decision = decide(state, command, { now, ...NOTHING_MEASURED, lostLinks: [] });
   const after = 'fault' in decision ? state : decision.events.reduce(apply, state);
   return { decision, after };
 }

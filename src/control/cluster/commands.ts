@@ -17,9 +17,10 @@ import type {
 } from '../../shared/ids.js';
 import type { ControlEvent } from '../events.js';
 import { findTask } from '../instances.js';
+import type { Measurements } from '../measurements.js';
 import { placementFault } from '../placement/explainRefusal.js';
 import { takenMemory } from '../placement/takenMemory.js';
-import type { LinkFacts, ModelShape } from '../placement/types.js';
+import type { ModelShape } from '../placement/types.js';
 import { lostLinkOf } from '../reconcile/attemptFailure.js';
 import type { LostLink } from '../reconcile/contract.js';
 import { placeWish } from '../reconcile/placing.js';
@@ -51,10 +52,9 @@ export type ClusterCommand =
   | { readonly kind: 'RetryMetaInstance'; readonly metaInstanceId: MetaInstanceId };
 
 /** What decisions rest on beside the state. */
-export interface Circumstances {
+export interface Circumstances extends Measurements {
   /** Milliseconds since the epoch. */
   readonly now: number;
-  readonly links: readonly LinkFacts[];
   readonly lostLinks: readonly LostLink[];
 }
 
@@ -103,7 +103,7 @@ export function decide(state: ClusterState, command: ClusterCommand, given: Circ
 function createMetaInstance(
   state: ClusterState,
   { metaInstance, shape }: Extract<ClusterCommand, { kind: 'CreateMetaInstance' }>,
-  { now, links }: Circumstances,
+  { now, links, speeds }: Circumstances,
 ): Decision {
   const { metaInstanceId } = metaInstance;
   if (state.metaInstances.has(metaInstanceId)) return { events: [], answer: DONE };
@@ -112,7 +112,7 @@ function createMetaInstance(
       fault: { code: 'invalid_request', message: `MetaInstance ${metaInstanceId} was deleted already` },
     };
   }
-  const placement = placeWish({ state, links }, metaInstance, shape);
+  const placement = placeWish({ state, links, speeds }, metaInstance, shape);
   if (placement.kind === 'refused' && !placement.canFitLater) return { fault: placementFault(placement) };
   return { events: [{ kind: 'MetaInstanceCreated', metaInstance, shape, createdAt: now }], answer: DONE };
 }

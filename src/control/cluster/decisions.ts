@@ -47,7 +47,7 @@ export class Decisions {
     if (reign.isWaiting(key) || isTooLate(this.#context.state, command)) return;
     const decision = decide(this.#context.state, command, {
       now: instant.wallMs,
-      links: this.#context.links,
+      ...this.#context.measured,
       lostLinks: this.#linkWatch.lostLinks(now),
     });
     if ('fault' in decision) {

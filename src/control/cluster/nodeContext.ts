@@ -1,6 +1,6 @@
 /** What the parts of a node's core share: who it is, what it knows, what its standing is, and what it says. */
 import type { NodeId } from '../../shared/ids.js';
-import type { LinkFacts } from '../placement/types.js';
+import { type Measurements, NOTHING_MEASURED } from '../measurements.js';
 import type { ClusterState, NodeFact } from '../state.js';
 import type { ControlLog } from './controlLog.js';
 import { Membership } from './membership.js';
@@ -27,8 +27,8 @@ export class NodeContext {
   mustJoinAgain = false;
   /** A master that stood still does not decide before this. */
   resumeAt = 0;
-  /** The newest measured links of all nodes. */
-  links: readonly LinkFacts[] = [];
+  /** The newest of all nodes. */
+  measured: Measurements = NOTHING_MEASURED;
   /** Something was decided that may bear on what should run. */
   isUnreconciled = false;
   /** Something in the next pulse is news. */

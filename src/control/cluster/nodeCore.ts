@@ -5,6 +5,7 @@
  */
 import type { CommandId, NodeId, TaskId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
+import type { Measurements } from '../measurements.js';
 import type { ClusterState, NodeFact } from '../state.js';
 import type { ControlLog } from './controlLog.js';
 import { Decisions } from './decisions.js';
@@ -78,6 +79,11 @@ export class NodeCore {
     return this.#context.isUpToDate;
   }
 
+  /** What placement is told of nodes and links. */
+  get measured(): Measurements {
+    return this.#context.measured;
+  }
+
   /** The task of a client's request on this node. */
   taskOf(commandId: CommandId): TaskId | null {
     return this.#tasks.find(commandId)?.taskId ?? null;
@@ -115,8 +121,8 @@ export class NodeCore {
       case 'NodeChanged':
         this.#ownership.nodeChanged(input.node, now);
         return;
-      case 'LinksMeasured':
-        this.#context.links = input.links;
+      case 'Measured':
+        this.#context.measured = input.measured;
         return;
       case 'RunnerChanged':
         this.#ownership.runnerChanged(input.runner, now);

@@ -1,7 +1,7 @@
 /** What goes into the core of a node and what comes out of it. The shell carries the outputs out in their order. */
 import type { Fault } from '../../shared/errors.js';
 import type { CommandId, ModelId, NodeId, RunnerId, TaskId } from '../../shared/ids.js';
-import type { LinkFacts } from '../placement/types.js';
+import type { Measurements } from '../measurements.js';
 import type { NodeFact, NodeStatus, RunnerFact } from '../state.js';
 import type { Assignment, ClusterCommand, CommandAnswer } from './commands.js';
 import type { Entry, PeerMessage, Role } from './messages.js';
@@ -26,8 +26,8 @@ export type NodeInput =
   | { readonly kind: 'LinkClosed'; readonly peer: NodeId }
   | { readonly kind: 'Received'; readonly from: NodeId; readonly message: PeerMessage }
   | { readonly kind: 'NodeChanged'; readonly node: NodeFact }
-  /** The newest measured links of all nodes; all others that are there count as linked but not measured. */
-  | { readonly kind: 'LinksMeasured'; readonly links: readonly LinkFacts[] }
+  /** The newest values of all nodes, in the place of those before. */
+  | { readonly kind: 'Measured'; readonly measured: Measurements }
   | { readonly kind: 'RunnerChanged'; readonly runner: RunnerReport }
   | { readonly kind: 'RunnerGone'; readonly runnerId: RunnerId }
   /** Answered with one `CommandEnded` of the same key. */

@@ -20,14 +20,14 @@ export class Reconciliation {
   }
 
   look({ monotonicMs, wallMs }: Instant): void {
-    const { state, links } = this.#context;
+    const { state, measured } = this.#context;
     const reign = this.#context.actingReign(monotonicMs);
     if (reign === null) return;
     if (!this.#context.isUnreconciled && monotonicMs - this.#lookedAt < TIMES.reconcileMs) return;
     this.#lookedAt = monotonicMs;
     if (state.metaInstances.size > 0 || [...state.instances.values()].some(restartsAsWhole)) {
       const lostLinks = this.#linkWatch.lostLinks(monotonicMs);
-      this.#ledger.append(reconcile({ state, now: wallMs, links, lostLinks, reign: reign.epoch }));
+      this.#ledger.append(reconcile({ state, now: wallMs, ...measured, lostLinks, reign: reign.epoch }));
     }
     this.#context.isUnreconciled = false;
   }

@@ -1,4 +1,5 @@
 /** The nodes and links that placement may use, checked and indexed: nothing behind this trusts a measured number. */
+import { PLAUSIBLE_SPEEDS } from '../../shared/nodeSpeed.js';
 import type { CostParameters } from './costParameters.js';
 import type { LinkFacts, NodeResources, ShardMemory } from './types.js';
 
@@ -18,6 +19,18 @@ export interface Way {
   readonly rdma: boolean;
   readonly isMeasured: boolean;
 }
+
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What is outside is a mistake or a lie, and counts as not measured. */
+const PLAUSIBLE = {
+  ...PLAUSIBLE_SPEEDS,
+  roundTripUs: { least: 0.1, most: 60e6 },
+  linkBytesPerSecond: { least: 1e3, most: 1e12 },
+} as const satisfies Record<string, Range>;
 
 const MS_PER_S = 1_000;
 const US_PER_MS = 1_000;
@@ -39,18 +52,22 @@ export class Machines {
   ): Machines {
     const all = [...nodes].sort(byNodeId).map((node) => machineOf(node, parameters));
     const indexes = new Map(all.map(({ node }, index) => [node.nodeId, index]));
-    const ways: (Way | null)[] = new Array(all.length ** 2).fill(null);
-    const cut = new Set<number>();
+    const said = new Map<number, WhatIsSaid>();
     for (const link of links) {
       const from = indexes.get(link.from);
       const to = indexes.get(link.to);
       if (from === undefined || to === undefined || from === to) continue;
-      for (const at of [from * all.length + to, to * all.length + from]) {
-        if (!link.isConnected) cut.add(at);
-        ways[at] = worse(ways[at] ?? null, wayOf(link, parameters));
-      }
+      const at = Math.min(from, to) * all.length + Math.max(from, to);
+      said.set(at, worse(said.get(at), link));
     }
-    for (const at of cut) ways[at] = null;
+    const ways: (Way | null)[] = new Array(all.length ** 2).fill(null);
+    for (const [at, what] of said) {
+      if (!what.isConnected) continue;
+      const [from, to] = [Math.floor(at / all.length), at % all.length];
+      const way = wayOf(what, parameters);
+      ways[at] = way;
+      ways[to * all.length + from] = way;
+    }
     return new Machines(all, ways);
   }
 
@@ -79,8 +96,8 @@ export function sendMs(way: Way, sizeBytes: number): number {
 }
 
 function machineOf(node: NodeResources, parameters: CostParameters): Machine {
-  const memory = positive(node.memoryBytesPerSecond);
-  const operations = positive(node.operationsPerSecond);
+  const memory = plausible(node.memoryBytesPerSecond, PLAUSIBLE.memoryBytesPerSecond);
+  const operations = plausible(node.operationsPerSecond, PLAUSIBLE.operationsPerSecond);
   return {
     node,
     freeBytes: freeBytesOf(node),
@@ -91,26 +108,37 @@ function machineOf(node: NodeResources, parameters: CostParameters): Machine {
   };
 }
 
-function wayOf(link: LinkFacts, parameters: CostParameters): Way {
-  const roundTripUs = positive(link.roundTripUs);
-  const speed = positive(link.bytesPerSecond);
+/** What both ends say of one link. */
+type WhatIsSaid = Omit<LinkFacts, 'from' | 'to'>;
+
+function wayOf({ roundTripUs, bytesPerSecond: speed, rdma }: WhatIsSaid, parameters: CostParameters): Way {
   const halfUs = (roundTripUs ?? parameters.assumedRoundTripUs) / 2;
   return {
     delayMs: (halfUs + parameters.hopOverheadUs) / US_PER_MS,
     bytesPerMs: (speed ?? parameters.assumedLinkBytesPerSecond) / MS_PER_S,
-    rdma: link.rdma,
+    rdma,
     isMeasured: roundTripUs !== null && speed !== null,
   };
 }
 
-function worse(left: Way | null, right: Way): Way {
-  if (left === null) return right;
+/** Of each number what one end has measured, or the worse of two; what makes no sense was not measured. */
+function worse(known: WhatIsSaid | undefined, link: LinkFacts): WhatIsSaid {
+  const roundTripUs = plausible(link.roundTripUs, PLAUSIBLE.roundTripUs);
+  const bytesPerSecond = plausible(link.bytesPerSecond, PLAUSIBLE.linkBytesPerSecond);
   return {
-    delayMs: Math.max(left.delayMs, right.delayMs),
-    bytesPerMs: Math.min(left.bytesPerMs, right.bytesPerMs),
-    rdma: left.rdma && right.rdma,
-    isMeasured: left.isMeasured && right.isMeasured,
+    isConnected: link.isConnected && known?.isConnected !== false,
+    roundTripUs: either(Math.max, known?.roundTripUs ?? null, roundTripUs),
+    bytesPerSecond: either(Math.min, known?.bytesPerSecond ?? null, bytesPerSecond),
+    rdma: link.rdma && known?.rdma !== false,
   };
+}
+
+function either(choose: typeof Math.max, left: number | null, right: number | null): number | null {
+  return left === null || right === null ? (left ?? right) : choose(left, right);
+}
+
+function plausible(value: number | null, { least, most }: Range): number | null {
+  return value !== null && value >= least && value <= most ? value : null;
 }
 
 function positive(value: number | null): number | null {

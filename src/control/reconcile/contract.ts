@@ -6,7 +6,7 @@
 import type { NodeId } from '../../shared/ids.js';
 import type { Epoch } from '../cluster/position.js';
 import type { ControlEvent } from '../events.js';
-import type { LinkFacts } from '../placement/types.js';
+import type { Measurements } from '../measurements.js';
 import type { ClusterState } from '../state.js';
 
 /** Two living nodes that do not hear each other, by whatever path. */
@@ -15,12 +15,10 @@ export interface LostLink {
   readonly lostForMs: number;
 }
 
-export interface ReconcileInput {
+export interface ReconcileInput extends Measurements {
   readonly state: ClusterState;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** Newest measured links; nodes without one are not linked. */
-  readonly links: readonly LinkFacts[];
   /** As the nodes say it of each other now. */
   readonly lostLinks: readonly LostLink[];
   /** The reign in which this is decided: part of the ids that are given out, so that no two are the same. */

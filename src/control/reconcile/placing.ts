@@ -2,6 +2,7 @@
 
 import type { InstanceId, NodeId } from '../../shared/ids.js';
 import { LIMITS } from '../../shared/limits.js';
+import type { NodeSpeed } from '../../shared/nodeSpeed.js';
 import { runnerIdOf } from '../applyInstance.js';
 import { place } from '../placement/place.js';
 import { takenMemory } from '../placement/takenMemory.js';
@@ -23,11 +24,14 @@ export interface PlacingOptions {
   readonly instead?: readonly InstanceId[];
 }
 
+/** What placement rests on. */
+export type Known = Pick<ReconcileInput, 'state' | 'links' | 'speeds'>;
+
 /** What is wished for, with or without a name. */
 export type Wish = Omit<MetaInstanceWish, 'metaInstanceId'>;
 
 export function placeWish(
-  input: Pick<ReconcileInput, 'state' | 'links'>,
+  input: Known,
   wish: Wish,
   model: ModelShape,
   options: PlacingOptions = {},
@@ -36,7 +40,7 @@ export function placeWish(
 }
 
 export function placementRequest(
-  { state, links }: Pick<ReconcileInput, 'state' | 'links'>,
+  { state, links, speeds }: Known,
   wish: Wish,
   model: ModelShape,
   { without = [], instead = [] }: PlacingOptions = {},
@@ -45,19 +49,24 @@ export function placementRequest(
   const taken = takenMemory(placed);
   const nodes = [...state.nodes.values()]
     .filter(({ nodeId }) => !without.includes(nodeId))
-    .map((node) => resourcesOf(node, taken.get(node.nodeId) ?? 0, wish));
+    .map((node) => resourcesOf(node, taken.get(node.nodeId) ?? 0, speeds.get(node.nodeId), wish));
   return { model, nodes, links, wish: { ...wish, preferSpeed: false } };
 }
 
-function resourcesOf(node: NodeRecord, memoryTakenBytes: number, { modelId }: Wish): NodeResources {
+function resourcesOf(
+  node: NodeRecord,
+  memoryTakenBytes: number,
+  speed: NodeSpeed | undefined,
+  { modelId }: Wish,
+): NodeResources {
   return {
     nodeId: node.nodeId,
     name: node.name,
     status: node.status === 'alive' && node.isDraining ? 'draining' : node.status,
     memoryOfferedBytes: node.memoryBytes,
     memoryTakenBytes,
-    memoryBytesPerSecond: null,
-    operationsPerSecond: null,
+    memoryBytesPerSecond: speed?.memoryBytesPerSecond ?? null,
+    operationsPerSecond: speed?.operationsPerSecond ?? null,
     hasModelFiles: node.models.includes(modelId),
     // Nothing brings files to a node yet.
     needsModelFiles: true,
@@ -66,7 +75,7 @@ function resourcesOf(node: NodeRecord, memoryTakenBytes: number, { modelId }: Wi
 }
 
 /** What a refusal rests on, in short: as long as it is the same, so is the answer. */
-export function circumstances({ state, links }: Pick<ReconcileInput, 'state' | 'links'>): string {
+export function circumstances({ state, links }: Pick<Known, 'state' | 'links'>): string {
   const taken = takenMemory(state.instances.values());
   const nodes = [...state.nodes.values()].map(
     ({ nodeId, status, isDraining, memoryBytes, models }) =>

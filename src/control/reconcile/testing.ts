@@ -4,6 +4,7 @@ import { apply } from '../apply.js';
 import type { Epoch } from '../cluster/position.js';
 import type { ControlEvent } from '../events.js';
 import { runnersOf } from '../instances.js';
+import { NOTHING_MEASURED } from '../measurements.js';
 import { type MetaInstanceStatus, metaInstanceStatus } from '../metaInstanceView.js';
 import type { LinkFacts } from '../placement/types.js';
 import type { RunnerStatus } from '../runnerLife.js';
@@ -56,8 +57,8 @@ export class Scene {
 
   /** What the master decides now; the state has it afterwards. */
   look(): ControlEvent[] {
-    const { state, now, reign, lostLinks } = this;
-    const events = reconcile({ state, now, reign, links: this.links, lostLinks });
+    const { state, now, reign, links, lostLinks } = this;
+    const events = reconcile({ ...NOTHING_MEASURED, state, now, reign, links, lostLinks });
     this.apply(...events);
     return events;
   }

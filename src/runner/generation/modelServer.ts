@@ -1,9 +1,9 @@
-import type { Engine } from '../../engine/contract.js';
 import { ShoalError, toFault } from '../../shared/errors.js';
 import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
 import { ENGINE, LIMITS, TIMES } from '../../shared/limits.js';
 import type { RunnerLoad, RunnerSettings } from '../../shared/runnerProtocol.js';
 import { type RecommendedSampling, resolveSampling } from '../sampler/parameters.js';
+import type { BatchComputer } from '../scheduler/batchComputer.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
 import { AnswerWriter } from './answerWriter.js';
@@ -11,12 +11,12 @@ import { buildPrompt, type PromptModel } from './prompt.js';
 
 /** A model that is loaded and ready to compute. */
 export interface ServableModel extends PromptModel {
-  readonly engine: Engine;
   readonly recommendedSampling: RecommendedSampling;
 }
 
 export interface ModelServerComponents {
   readonly model: ServableModel;
+  readonly computer: BatchComputer;
   /** Milliseconds of a clock that never goes back; the same that receipt is measured with. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
@@ -39,18 +39,15 @@ export class ModelServer {
     const { model, ...rest } = components;
     this.#model = model;
     this.#settings = settings;
-    this.#scheduler = new Scheduler(
-      { engine: model.engine, ...rest },
-      {
-        contextTokens: settings.contextTokens,
-        sequences: settings.sequences,
-        prefillChunkTokens: settings.prefillChunkTokens,
-        queueRequests: LIMITS.runnerQueueRequests,
-        cacheEntries: ENGINE.prefixCacheEntries,
-        cacheWalks: ENGINE.prefixCacheWalks,
-        endTokens: model.tokenizer.endTokens,
-      },
-    );
+    this.#scheduler = new Scheduler(rest, {
+      contextTokens: settings.contextTokens,
+      sequences: settings.sequences,
+      prefillChunkTokens: settings.prefillChunkTokens,
+      queueRequests: LIMITS.runnerQueueRequests,
+      cacheEntries: ENGINE.prefixCacheEntries,
+      cacheWalks: ENGINE.prefixCacheWalks,
+      endTokens: model.tokenizer.endTokens,
+    });
   }
 
   get isIdle(): boolean {
@@ -75,8 +72,9 @@ export class ModelServer {
     this.#scheduler.cancel(request);
   }
 
-  step(): void {
-    this.#scheduler.step();
+  /** Returns false when all waits for tokens that are under way. */
+  step(): boolean {
+    return this.#scheduler.step();
   }
 
   /** The events since the last call, in order. */

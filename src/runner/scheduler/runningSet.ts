@@ -17,6 +17,7 @@ export class RunningSet {
   readonly #components: RunningSetComponents;
   #requests: RunningRequest[] = [];
   #admissions = 0;
+  #sequences = 0;
 
   constructor(components: RunningSetComponents) {
     this.#components = components;
@@ -43,7 +44,7 @@ export class RunningSet {
     const sequences = Array.from({ length: task.choices }, (_, choice) => {
       const tokens = new Int32Array(task.prompt.length + answerTokens);
       tokens.set(task.prompt);
-      return new Sequence(task, choice, slots.acquire(tokens), tokens, slots.canShare);
+      return new Sequence(this.#sequences++, task, choice, slots.acquire(tokens), tokens, slots.canShare);
     });
     const request = new RunningRequest(task, this.#admissions++, sequences, clock());
     this.#requests.push(request);

@@ -1,13 +1,15 @@
 /**
- * Continuous batching around one engine, step by step and without any clock, timer or thread of its own.
+ * Continuous batching around one computer, step by step and without any clock, timer or thread of its own.
  *
- * A step carries one row for every decoding sequence and one bounded prefill chunk. Requests are admitted in order of
+ * A step carries one row for each decoding sequence that has its last token, and one bounded prefill chunk. Where several
+ * steps can be under way at once, each takes an equal part of the sequences, so that every rank of a pipeline has one:
+ * with S sequences on R ranks a token of each takes no longer than a step of S / R rows takes on the whole model. Requests are admitted in order of
  * arrival, each with slots and cells for its longest answer, so that what runs can always finish. Reserved and pinned
  * cells never exceed what there is; the prefix cache lives in the rest.
  */
-import type { Engine } from '../../engine/contract.js';
 import { ShoalError } from '../../shared/errors.js';
 import type { RunnerLoad } from '../../shared/runnerProtocol.js';
+import type { BatchComputer } from './batchComputer.js';
 import { answerBudget, type BudgetLimits, neededCells } from './budget.js';
 import { exceededDeadline } from './deadlines.js';
 import { PrefillTurns } from './prefillTurns.js';
@@ -18,7 +20,7 @@ import type { PlannedRows } from './stepRows.js';
 import type { Task } from './task.js';
 
 export interface SchedulerComponents {
-  readonly engine: Engine;
+  readonly computer: BatchComputer;
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
@@ -38,27 +40,30 @@ export interface SchedulerOptions extends CacheLimits {
 const NOT_ADMITTED = { admittedAtMs: null, firstTokenAtMs: null, lastTokenAtMs: null };
 
 export class Scheduler {
-  readonly #engine: Engine;
   readonly #clock: () => number;
   readonly #options: SchedulerOptions;
   readonly #limits: BudgetLimits;
   readonly #slots: Slots;
   readonly #running: RunningSet;
   readonly #turns: PrefillTurns;
-  readonly #computer: StepComputer;
+  readonly #depth: number;
+  readonly #batchRows: number;
+  readonly #steps: StepComputer;
   #queue: Task[] = [];
 
   constructor(components: SchedulerComponents, options: SchedulerOptions) {
-    const { engine, clock, peakMemoryBytes, onStep } = components;
-    if (options.sequences > Math.min(engine.capacity.sequences, engine.capacity.outputRows)) {
+    const { computer, clock, peakMemoryBytes, onStep } = components;
+    const { capacity } = computer.cells;
+    if (options.sequences > Math.min(capacity.sequences, capacity.outputRows)) {
       throw new RangeError('more sequences than the engine has slots, or rows of logits');
     }
-    if (options.sequences > engine.capacity.batchRows) {
+    if (options.sequences > capacity.batchRows) {
       throw new RangeError('more sequences than a step has rows');
     }
-    const slots = new Slots(engine, options);
+    const slots = new Slots(computer.cells, options);
     const running = new RunningSet({ slots, clock, peakMemoryBytes });
-    this.#engine = engine;
+    this.#depth = computer.depth;
+    this.#batchRows = capacity.batchRows;
     this.#clock = clock;
     this.#options = options;
     this.#limits = {
@@ -70,7 +75,7 @@ export class Scheduler {
     this.#slots = slots;
     this.#running = running;
     this.#turns = new PrefillTurns(slots);
-    this.#computer = new StepComputer({ engine, slots, running, clock, onStep }, options.endTokens);
+    this.#steps = new StepComputer({ computer, slots, running, clock, onStep }, options.endTokens);
   }
 
   /** Is there nothing to compute? */
@@ -124,12 +129,19 @@ export class Scheduler {
     return true;
   }
 
-  /** Ends what is out of time, admits what fits, and computes one step. */
-  step(): void {
+  /**
+   * Takes the tokens that have come, ends what is out of time, admits what fits, and computes one step.
+   * @returns false when there was nothing to do: all waits for tokens that are under way
+   */
+  step(): boolean {
+    const hasCollected = this.#steps.collect();
     this.#expire(this.#clock());
     this.#admit();
-    const plan = this.#plan();
-    if (plan.length > 0) this.#computer.compute(plan);
+    const plan = this.#steps.underWay < this.#depth ? this.#plan() : [];
+    if (plan.length === 0) return hasCollected;
+    this.#steps.submit(plan);
+    this.#steps.collect();
+    return true;
   }
 
   /** Frees the cells of the prefix cache. */
@@ -163,12 +175,14 @@ export class Scheduler {
   }
 
   #plan(): PlannedRows[] {
-    const decodes = this.#running.requests.flatMap((request) =>
+    const answering = this.#running.sequences.filter(({ isAnswering }) => isAnswering).length;
+    const ready = this.#running.requests.flatMap((request) =>
       request.sequences
-        .filter((sequence) => sequence.isDecoding)
+        .filter(({ canDecode }) => canDecode)
         .map((sequence) => ({ request, sequence, count: 1, hasOutput: true })),
     );
-    const rowsLeft = this.#engine.capacity.batchRows - decodes.length;
+    const decodes = ready.slice(0, Math.ceil(answering / this.#depth));
+    const rowsLeft = this.#batchRows - decodes.length;
     return [...decodes, ...this.#turns.plan(Math.min(this.#options.prefillChunkTokens, rowsLeft))];
   }
 }

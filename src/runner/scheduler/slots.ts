@@ -7,7 +7,7 @@
  * entry is therefore dropped once attention has walked over it so often that computing it again would have cost as
  * much: whatever comes, that is at most twice as dear as knowing it beforehand.
  */
-import type { Engine } from '../../engine/contract.js';
+import type { Cells } from './batchComputer.js';
 import { CellLedger } from './cellLedger.js';
 
 export interface PrefixMatch {
@@ -24,7 +24,7 @@ export interface CacheLimits {
 
 export class Slots {
   readonly ledger: CellLedger;
-  readonly #engine: Engine;
+  readonly #engine: Cells;
   readonly #cacheEntries: number;
   readonly #cacheWalks: number;
   readonly #free: number[];
@@ -34,7 +34,7 @@ export class Slots {
   readonly #cached = new Map<number, number>();
   #walks = 0;
 
-  constructor(engine: Engine, { cacheEntries, cacheWalks }: CacheLimits) {
+  constructor(engine: Cells, { cacheEntries, cacheWalks }: CacheLimits) {
     this.#engine = engine;
     this.#cacheEntries = engine.canTruncate ? cacheEntries : 0;
     this.#cacheWalks = cacheWalks;

@@ -1,17 +1,15 @@
-import type { Engine } from '../../engine/contract.js';
 import { ShoalError, toFault } from '../../shared/errors.js';
 import type { FinishReason } from '../../shared/generation.js';
-import { chances } from '../sampler/logprobs.js';
-import { Sampler } from '../sampler/sampler.js';
+import type { BatchComputer } from './batchComputer.js';
+import type { Draw, Drawn } from './drawer.js';
 import type { RunningRequest } from './runningRequest.js';
 import type { RunningSet } from './runningSet.js';
 import type { Sequence } from './sequence.js';
 import type { Slots } from './slots.js';
 import { type PlannedRows, StepRows } from './stepRows.js';
-import type { Task } from './task.js';
 
 export interface StepComputerComponents {
-  readonly engine: Engine;
+  readonly computer: BatchComputer;
   readonly slots: Slots;
   readonly running: RunningSet;
   readonly clock: () => number;
@@ -19,27 +17,38 @@ export interface StepComputerComponents {
   readonly onStep?: ((soleRequest: number | null, rows: number) => void) | undefined;
 }
 
-const NOTHING_FORBIDDEN: ReadonlySet<number> = new Set();
+/** A sequence whose next token is being drawn. */
+interface Drawer {
+  readonly request: RunningRequest;
+  readonly sequence: Sequence;
+}
+
 /** Attention takes the rows of a prefill chunk in blocks: so many cost as much as one row by itself (Qwen3 0.6B, CPU). */
 const ROWS_OF_A_WALK = 8;
 
-/** Computes planned rows and draws the tokens that follow. What goes wrong with one sequence stays its own. */
+/** Hands planned rows to the computer, and takes the tokens that follow. What goes wrong with one sequence stays its own. */
 export class StepComputer {
   readonly #components: StepComputerComponents;
   readonly #endTokens: ReadonlySet<number>;
   readonly #rows: StepRows;
-  readonly #sampler: Sampler;
+  /** For whom each step under way draws, oldest first. */
+  readonly #underWay: (readonly Drawer[])[] = [];
+  /** Sequences that something was drawn for, by their numbers. */
+  readonly #drawn = new Map<number, Sequence>();
 
   constructor(components: StepComputerComponents, endTokens: ReadonlySet<number>) {
-    const { capacity, shape } = components.engine;
     this.#components = components;
     this.#endTokens = endTokens;
-    this.#rows = new StepRows(capacity.batchRows);
-    this.#sampler = new Sampler(shape.vocabularySize);
+    this.#rows = new StepRows(components.computer.cells.capacity.batchRows);
+  }
+
+  /** Steps whose tokens have not come back. */
+  get underWay(): number {
+    return this.#underWay.length;
   }
 
   /** When the rows fail together, each sequence is computed alone, so that only the culprit ends. */
-  compute(plan: readonly PlannedRows[]): void {
+  submit(plan: readonly PlannedRows[]): void {
     const failure = this.#run(plan);
     if (failure === null) return;
     for (const { request, sequence } of plan) {
@@ -51,34 +60,47 @@ export class StepComputer {
     }
     if (plan.length === 1) return;
     for (const rows of plan) {
-      if (!rows.request.hasEnded) this.compute([rows]);
+      if (!rows.request.hasEnded) this.submit([rows]);
     }
   }
 
-  /** One engine step; null when it went well, or was aborted and has changed nothing. */
+  /** Takes the tokens of all steps that have ended. False when none has. */
+  collect(): boolean {
+    let hasTaken = false;
+    const { computer, clock } = this.#components;
+    for (let drawn = computer.take(); drawn !== null; drawn = computer.take()) {
+      hasTaken = true;
+      const nowMs = clock();
+      for (const [index, { request, sequence }] of this.#underWay.shift()!.entries()) {
+        this.#take(request, sequence, drawn[index]!, nowMs);
+      }
+    }
+    return hasTaken;
+  }
+
+  /** One step; null when it went well, or was aborted and has changed nothing. */
   #run(plan: readonly PlannedRows[]): ShoalError | null {
-    const { engine, slots, onStep } = this.#components;
+    const { computer, slots, onStep } = this.#components;
     const rowCount = plan.reduce((sum, rows) => sum + rows.count, 0);
     slots.charge(walksOf(plan));
     slots.makeRoom(rowCount);
+    this.#forgetEnded();
+    const drawers = plan.filter(({ hasOutput }) => hasOutput).map((rows) => this.#drawersAt(rows));
+    const draws = drawers.flatMap((group, output) =>
+      group.map(({ sequence }) => this.#draw(sequence, output)),
+    );
     const { request: first } = plan[0]!;
     onStep?.(plan.every(({ request }) => request === first) ? first.task.request : null, rowCount);
     try {
-      let result = engine.step(this.#rows.fill(plan));
-      if (result.kind === 'no_room') {
+      let submitted = computer.submit(this.#rows.fill(plan), draws);
+      if (submitted === 'no_room') {
         slots.dropCache();
-        result = engine.step(this.#rows.fill(plan));
+        submitted = computer.submit(this.#rows.fill(plan), draws);
       }
-      if (result.kind === 'logits') {
-        this.#commit(plan, result.rows);
-        return null;
-      }
-      if (result.kind === 'aborted') {
-        // Whoever set the flag has sent a cancel as well; the rows are planned anew without the cancelled request.
-        Atomics.store(engine.abortFlag, 0, 0);
-        return null;
-      }
-      return new ShoalError('engine_error', `The engine answered a step with ${result.kind}.`);
+      if (submitted === 'no_room')
+        return new ShoalError('engine_error', 'The engine has no room for a step.');
+      if (submitted === 'computed') this.#commit(plan, drawers.flat());
+      return null;
     } catch (error) {
       if (error instanceof ShoalError) return error;
       throw error;
@@ -90,69 +112,76 @@ export class StepComputer {
   /** Recurrent models cannot be cut, and lose the sequences of a step that failed. */
   #restore(sequence: Sequence): boolean {
     try {
-      return this.#components.engine.truncate(sequence.slot, sequence.computed);
+      return this.#components.computer.cells.truncate(sequence.slot, sequence.computed);
     } catch (error) {
       if (error instanceof ShoalError) return false;
       throw error;
     }
   }
 
-  #commit(plan: readonly PlannedRows[], logits: readonly Float32Array[]): void {
-    const { slots, clock } = this.#components;
+  #commit(plan: readonly PlannedRows[], drawers: readonly Drawer[]): void {
+    const { slots } = this.#components;
     for (const { sequence, count } of plan) {
       slots.ledger.append(sequence.slot, count);
       sequence.computed += count;
     }
-    const nowMs = clock();
-    let row = 0;
-    for (const { request, sequence, hasOutput } of plan) {
-      if (!hasOutput) continue;
-      const rowLogits = logits[row++]!;
-      for (const choice of this.#choicesAt(request, sequence, nowMs)) {
-        this.#draw(request, choice, rowLogits, nowMs);
-      }
+    for (const { request, sequence } of drawers) {
+      this.#drawn.set(sequence.number, sequence);
+      if (sequence.computed > 0) continue;
+      slots.copyPrefix(request.first.slot, sequence.slot, sequence.promptTokens);
+      sequence.computed = sequence.promptTokens;
     }
+    this.#underWay.push(drawers);
   }
 
   /** The sequences that go on from a row: at the end of a shared prompt all choices, else the row's own. */
-  #choicesAt(request: RunningRequest, sequence: Sequence, nowMs: number): readonly Sequence[] {
-    if (sequence.answerTokens > 0) return [sequence];
-    request.firstTokenAtMs ??= nowMs;
-    const { slots } = this.#components;
-    if (!slots.canShare) return [sequence];
-    for (const other of request.sequences.slice(1)) {
-      slots.copyPrefix(sequence.slot, other.slot, sequence.promptTokens);
-      other.computed = sequence.promptTokens;
-    }
-    return request.sequences;
+  #drawersAt({ request, sequence }: PlannedRows): readonly Drawer[] {
+    const isShared = sequence.answerTokens === 0 && this.#components.slots.canShare;
+    return (isShared ? request.sequences : [sequence]).map((one) => ({ request, sequence: one }));
   }
 
-  /** Draws the next token of a sequence. Whatever goes wrong here ends this request and no other. */
-  #draw(request: RunningRequest, sequence: Sequence, logits: Float32Array, nowMs: number): void {
-    if (request.hasEnded) return;
+  #draw(sequence: Sequence, output: number): Draw {
+    const { number, length: position } = sequence;
+    if (this.#drawn.has(number)) return { sequence: number, output, position };
+    return { sequence: number, output, position, drawing: sequence.drawing(this.#endTokens) };
+  }
+
+  #forgetEnded(): void {
+    for (const [number, { isFinished }] of this.#drawn) {
+      if (!isFinished) continue;
+      this.#drawn.delete(number);
+      this.#components.computer.forget(number);
+    }
+  }
+
+  /** Whatever goes wrong here ends this request and no other. */
+  #take(request: RunningRequest, sequence: Sequence, drawn: Drawn, nowMs: number): void {
+    if (request.hasEnded || sequence.isFinished) return;
+    const { running } = this.#components;
+    request.firstTokenAtMs ??= nowMs;
     request.lastTokenAtMs = nowMs;
-    let reason: FinishReason | null;
-    try {
-      reason = this.#extend(request.task, sequence, logits);
-    } catch (error) {
-      this.#components.running.fail(request, toFault(error), false);
+    if ('fault' in drawn) {
+      running.fail(request, drawn.fault, false);
       return;
     }
-    if (reason !== null) this.#components.running.finishChoice(request, sequence, reason);
+    let reason: FinishReason | null;
+    try {
+      reason = this.#extend(request, sequence, drawn);
+    } catch (error) {
+      running.fail(request, toFault(error), false);
+      return;
+    }
+    if (reason !== null) running.finishChoice(request, sequence, reason);
   }
 
   /** Returns why the choice is over, or null when it goes on. */
-  #extend(task: Task, sequence: Sequence, logits: Float32Array): FinishReason | null {
-    const token = this.#sampler.draw(logits, {
-      sampling: task.sampling,
-      key: sequence.key,
-      forbidden: task.ignoreEos ? this.#endTokens : NOTHING_FORBIDDEN,
-      history: sequence.history,
-      position: sequence.length,
-    });
+  #extend(
+    { task }: RunningRequest,
+    sequence: Sequence,
+    { token, chance }: Exclude<Drawn, { readonly fault: unknown }>,
+  ): FinishReason | null {
     if (this.#endTokens.has(token)) return 'stop';
     sequence.push(token);
-    const chance = task.topLogprobs === null ? null : chances(logits, token, task.topLogprobs);
     if (task.answer.token(sequence.choice, token, chance)) return 'stop';
     return sequence.length === sequence.tokens.length ? 'length' : null;
   }

@@ -1,4 +1,5 @@
 import { resolveSampling } from '../sampler/parameters.js';
+import { LocalComputer } from '../scheduler/localComputer.js';
 import { Scheduler, type SchedulerOptions } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
 import { FakeEngine, type FakeEngineOptions } from './fakeEngine.js';
@@ -31,7 +32,7 @@ export class SchedulerRig {
     });
     this.scheduler = new Scheduler(
       {
-        engine: this.engine,
+        computer: new LocalComputer(this.engine),
         clock: () => this.nowMs,
         peakMemoryBytes: () => 1,
         onStep: (request) => this.soleRequests.push(request),

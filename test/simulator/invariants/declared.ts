@@ -1,5 +1,7 @@
 /** What became of that which people declared, once the nodes agree: it is served, or it is known why not. */
+
 import { instanceStatus, isNodeGone, runningTasks } from '../../../src/control/instances.js';
+import { NOTHING_MEASURED } from '../../../src/control/measurements.js';
 import { placeWish } from '../../../src/control/reconcile/placing.js';
 import type { ClusterState, MetaInstanceRecord } from '../../../src/control/state.js';
 import { instancesOfWish } from '../../../src/control/wishInstances.js';
@@ -70,9 +72,9 @@ const placed: SettledCheck = {
       shards.some(({ nodeId }) => isNodeGone(state, nodeId) && isFresh(state, nodeId, world)),
     );
     if (isSoonBack) return null;
-    const links = world.network.openLinks(world.machines);
+    const known = { ...NOTHING_MEASURED, links: world.network.openLinks(world.machines) };
     const instead = lost.map(({ instanceId }) => instanceId);
-    const place = placeWish({ state, links }, wish, shape, { without: wish.avoidedNodes, instead });
+    const place = placeWish({ ...known, state }, wish, shape, { without: wish.avoidedNodes, instead });
     return place.kind === 'refused' ? null : `it would fit on ${place.shards[0]?.nodeId}`;
   }),
 };

@@ -44,7 +44,14 @@ export class TestLinks implements Pick<PeerLinks, 'openStream' | 'serveStreams' 
     return new Map(
       others.map((nodeId) => [
         nodeId,
-        { nodeId, name: nodeId, incarnation: 1, address: '127.0.0.1:1', roundTripUs: null },
+        {
+          nodeId,
+          name: nodeId,
+          incarnation: 1,
+          address: '127.0.0.1:1',
+          localAddress: null,
+          roundTripUs: null,
+        },
       ]),
     );
   }

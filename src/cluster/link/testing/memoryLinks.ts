@@ -205,7 +205,7 @@ export class MemoryLinks implements PeerLinks {
     const where = { host: 'memory', port };
     const address = formatAddress(where);
     this.#table.add({
-      peer: { ...peer, address },
+      peer: { ...peer, address, localAddress: null },
       transport: end,
       reader,
       isDialler: role === 'dialler',
