@@ -134,6 +134,13 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     onEnded: (_, end) => {
       if (end.kind === 'finished') metrics.generationFinished(end.stats);
     },
+    onMoved: ({ commandId }, { from, to, reason, waitedMs }) => {
+      metrics.requestMoved(reason.code, waitedMs);
+      log.warn(
+        { command_id: commandId, from, to, reason, waited_ms: Math.round(waitedMs) },
+        'an answer goes on at another place',
+      );
+    },
   });
   const cancels = new CancelCalls({ calls, links, cancelHere: (commandId) => requests.cancel(commandId) });
   const linkSpeeds = new LinkSpeeds({
@@ -175,7 +182,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     app = createApiServer(
       {
         generations: {
-          generate: (request, signal) => requests.generate(request, signal),
+          generate: (request, signal, onMoved) => requests.generate(request, signal, onMoved),
           cancel: (commandId) => cancels.cancel(commandId),
         },
         commands: new PeopleCommands({ cluster, catalogue }),

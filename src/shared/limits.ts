@@ -7,6 +7,9 @@ export const LIMITS = {
   requestBodyBytes: 8 * 1024 * 1024,
   /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
   instanceQueueRequests: 256,
+  /** Places that one request may move to when it loses the one it had, and runners that may die while they compute it. */
+  requestMoves: 8,
+  requestCrashes: 3,
   /** Requests that the runner's scheduler holds back while the KV cache is full; they wait in arrival order. */
   runnerQueueRequests: 512,
   /** Choices (`n`) of one request. */
@@ -292,6 +295,11 @@ export const TIMES = {
   /** Between two attempts: this, doubled each time, at most that. */
   attemptBaseMs: 2_000,
   attemptMaxMs: 60_000,
+  /** A request that lost its place does not go back there before this: the others may not know yet. */
+  avoidMs: 500,
+  /** One that finds no other place looks again after this, doubled each time, at most that. */
+  moveRetryMs: 250,
+  moveLongestRetryMs: 2_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */

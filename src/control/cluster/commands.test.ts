@@ -34,6 +34,7 @@ const assign = (id: string, apiNodeId: NodeId = NODE, unreachable: readonly Node
   apiNodeId,
   apiIncarnation: 1,
   unreachable,
+  avoid: null,
 });
 const create = (id: string): ClusterCommand => ({ kind: 'CreateInstance', instance: instanceRecord(id) });
 const remove = (id: string): ClusterCommand => ({ kind: 'DeleteInstance', instanceId: id as InstanceId });

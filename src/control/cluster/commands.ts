@@ -36,6 +36,8 @@ export interface AssignTask {
   readonly apiIncarnation: number;
   /** Nodes that the asking node has no link to. */
   readonly unreachable: readonly NodeId[];
+  /** The instance that the request has just lost, while it shall not go back there. */
+  readonly avoid: InstanceId | null;
 }
 
 export type ClusterCommand =
@@ -137,7 +139,7 @@ function assignTask(state: ClusterState, command: AssignTask, now: number): Deci
   if (known !== null) return assignedBefore(state, known.instanceId, command);
   const choice = chooseInstance(
     state,
-    { modelId: command.modelId, unreachable: new Set(command.unreachable) },
+    { modelId: command.modelId, unreachable: new Set(command.unreachable), avoid: command.avoid },
     now,
   );
   if ('fault' in choice) return choice;

@@ -141,6 +141,10 @@ export class NodeCore {
       case 'TaskStreamEnded':
         this.#wants.endTask(input.taskId, input.status, null, now);
         return;
+      case 'TaskStreamBroken':
+        this.#wants.streamBroken(input, instant);
+        this.#decisions.sendWants(instant);
+        return;
       case 'TaskCancelled':
         this.#wants.endTask(input.taskId, 'cancelled', input.fault, now);
         return;
@@ -169,8 +173,9 @@ export class NodeCore {
     this.#presence.judge(this.#tasks.nodes, now);
     this.#linkWatch.look(now);
     this.#rule.consider(instant);
-    this.#wants.endLost(now);
+    this.#wants.leaveLost(instant);
     this.#wants.expire(instant);
+    this.#wants.seekPlaces(instant);
     this.#decisions.takeHeld(instant);
     this.#decisions.sendWants(instant);
     this.#ownership.look(now);

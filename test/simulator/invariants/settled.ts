@@ -117,7 +117,7 @@ const noTaskLeaks: SettledCheck = {
   problem({ processes }) {
     const open = new Set<string>();
     for (const { api } of processes) {
-      for (const { taskId, assignment } of api.open.values()) if (assignment !== null) open.add(taskId);
+      for (const { assignment } of api.open.values()) if (assignment !== null) open.add(assignment.taskId);
     }
     for (const { name, core } of processes) {
       let count = 0;
@@ -143,7 +143,8 @@ const noTaskLeaks: SettledCheck = {
 /** Its instance is deleted, or its end was decided while its node was away: its stream goes on to its own end. */
 function isUncounted(processes: World['processes'], taskId: string): boolean {
   return processes.some(({ api, core }) => {
-    const assignment = api.open.get(taskId as never)?.assignment;
+    const assignments = [...api.open.values()].map(({ assignment }) => assignment);
+    const assignment = assignments.find((one) => one?.taskId === taskId);
     if (assignment === null || assignment === undefined) return false;
     const isDecided = core.state.finishedTasks.some((finished) => finished.taskId === taskId);
     return isDecided || !core.state.instances.has(assignment.instanceId);
