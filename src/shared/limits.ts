@@ -285,6 +285,11 @@ export const TIMES = {
   nodeLossGraceMs: 10_000,
   /** Of two instances of one wish that both serve, an idle one is kept this long: its users may still be joining. */
   surplusGraceMs: 5_000,
+  /**
+   * Two living nodes that an instance needs a link between have none for this long: longer than it takes to give a link
+   * up and to dial another path.
+   */
+  linkLossConfirmMs: 10_000,
   /** An instance that served for this long is healthy: failures before are forgiven. */
   healthyMs: 300_000,
   /** Between two attempts: this, doubled each time, at most that. */
@@ -368,6 +373,8 @@ export const TIMES = {
   sideChannelOpenMs: 10_000,
   /** One round of the side channel, until every rank has contributed. */
   sideChannelRoundMs: 60_000,
+  /** A round whose master was lost, or is not there yet, is asked for again after this. */
+  sideChannelRetryMs: 250,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */
