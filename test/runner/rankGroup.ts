@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Fault } from '../../src/shared/errors.js';
 import type { InstanceId } from '../../src/shared/ids.js';
 import type { RunnerPart, RunnerSettings } from '../../src/shared/runnerProtocol.js';
-import { SideChannelRelay } from '../../src/worker/sideChannel/relay.js';
+import { type Gather, SideChannelRelay } from '../../src/worker/sideChannel/relay.js';
 import { GatheringMaster } from '../support/gatheringMaster.js';
 import { RunnerClient } from './runnerClient.js';
 
@@ -17,7 +17,12 @@ export interface GroupPlan {
   /** Layers before which it is cut. */
   readonly cuts: readonly number[];
   readonly layers: number;
+  /** @default 'Pipeline' */
+  readonly sharding?: RunnerPart['sharding'];
+  /** @default 'Ring' */
   readonly transport?: RunnerPart['transport'];
+  /** What the ranks are told of where each can be reached. @default what they say themselves */
+  readonly reroute?: (blobs: readonly Uint8Array[]) => Promise<readonly Uint8Array[]>;
   readonly settings?: Partial<RunnerSettings>;
 }
 
@@ -35,13 +40,14 @@ export class RankGroup {
 
   /** Starts all ranks; they are not ready yet. */
   static async start(plan: GroupPlan): Promise<RankGroup> {
-    const { modelPath, cuts, layers: end, transport = 'Ring', settings = {} } = plan;
+    const { modelPath, cuts, layers: end, sharding = 'Pipeline', transport = 'Ring', settings = {} } = plan;
     const edges = [0, ...cuts, end];
-    const layers =
-      cuts.length === 0 ? [] : edges.slice(1).map((edge, index) => ({ first: edges[index]!, end: edge }));
+    const parts = edges.slice(1).map((edge, index) => ({ first: edges[index]!, end: edge }));
+    // A slice has a part of every layer.
+    const layers = sharding === 'Pipeline' ? parts : parts.map(() => ({ first: 0, end }));
     const worldSize = layers.length;
     const folder = mkdtempSync(join(tmpdir(), 'shoal-ranks-'));
-    const gather = new GatheringMaster().gatherOf(worldSize);
+    const gather = rerouted(new GatheringMaster().gatherOf(worldSize), plan.reroute);
     const faults: Fault[] = [];
     const relays = await Promise.all(
       layers.map((_, rank) =>
@@ -52,7 +58,7 @@ export class RankGroup {
       ),
     );
     const group = new RankGroup(folder, relays);
-    const common = { worldSize, layers, transport, sharding: 'Pipeline', secret: randomBytes(32) } as const;
+    const common = { worldSize, layers, transport, sharding, secret: randomBytes(32) } as const;
     const names = layers.map((_, rank) => `node ${rank}`);
     for (const [rank, runner] of group.runners.entries()) {
       runner.load(modelPath, { ...settings, part: { ...common, rank, names } });
@@ -75,4 +81,15 @@ export class RankGroup {
     for (const relay of this.#relays) relay.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** All ranks are told the same, which is made once. */
+function rerouted(gather: Gather, reroute: GroupPlan['reroute']): Gather {
+  if (reroute === undefined) return gather;
+  let told: Promise<readonly Uint8Array[]> | null = null;
+  return async (...parameters) => {
+    const blobs = await gather(...parameters);
+    told ??= reroute(blobs);
+    return told;
+  };
 }
