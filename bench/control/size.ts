@@ -140,7 +140,11 @@ function inTheState(master: Process): void {
   rows.push(['applied: a status of a runner', `${reports} a second`]);
   const tickMs = meanMs(200, () => master.core.handle({ kind: 'Tick' }, master.machine.clock.instant));
   rows.push(['one tick of the master', `${tickMs.toFixed(2)} ms`]);
-  const has = { supervised: new Set(master.worker.runners.keys()), leaving: new Set<InstanceId>() };
+  const has = {
+    supervised: new Set(master.worker.runners.keys()),
+    leaving: new Set<InstanceId>(),
+    memoryBytes: new Map<RunnerId, number>(),
+  };
   const planMs = meanMs(1_000, () => planWorker(core.state, master.machine.id, has));
   rows.push(['one plan of a worker', `${planMs.toFixed(3)} ms`]);
 }

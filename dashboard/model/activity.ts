@@ -72,8 +72,56 @@ function describe(state: PageState, event: WireEvent): Description {
       const id = state.tasks[event.task_id as string]?.command_id ?? (event.task_id as string);
       return { topic: 'requests', tone, text: `Request ${shortRequestId(id)}: ${event.status}` };
     }
-    default:
+    case null:
       return { topic: 'models', tone: 'off', text: inWords(event.kind), detail: JSON.stringify(event) };
+    default:
+      return { topic: 'models', ...describeWish(state, event) };
+  }
+}
+
+/** What becomes of what users want to run. */
+function describeWish(state: PageState, event: WireEvent): Omit<Description, 'topic'> {
+  const model = () =>
+    state.meta_instances[event.meta_instance_id as string]?.model_id ??
+    shortId(event.meta_instance_id as string);
+  switch (event.kind) {
+    case 'InstanceFailed': {
+      const { node_id: nodeId, message } = event.failure as { node_id?: string; message: string };
+      const where = nodeId === undefined ? '' : ` on ${nodeName(state, nodeId)}`;
+      const text = `${modelOf(state, event.instance_id as string)} failed${where}, attempt ${event.attempt}`;
+      return { tone: 'bad', text, detail: message };
+    }
+    case 'InstanceRetrying':
+      return {
+        tone: 'busy',
+        text: `${modelOf(state, event.instance_id as string)} is started again, attempt ${event.attempt}`,
+      };
+    case 'MetaInstanceCreated':
+      return { tone: 'busy', text: `${(event.meta_instance as { model_id: string }).model_id} shall run` };
+    case 'MetaInstanceDeleted':
+      return { tone: 'off', text: `${model()} shall not run any more` };
+    case 'MetaInstanceRetried':
+      return { tone: 'busy', text: `${model()} is tried again, as a user asked` };
+    case 'PlacementRefused':
+      return {
+        tone: 'warning',
+        text: `${model()} has no place`,
+        detail: (event.placement_error as { message: string }).message,
+      };
+    case 'MetaInstanceFailed':
+      return { tone: 'bad', text: `${model()} has failed too often and is not tried any more` };
+    case 'MetaInstanceServed':
+      return event.since === null
+        ? { tone: 'warning', text: `${model()} is not served any more` }
+        : { tone: 'good', text: `${model()} is served` };
+    case 'MetaInstanceSurplus':
+      return event.since === null
+        ? { tone: 'off', text: `${model()} runs as often as it should again` }
+        : { tone: 'off', text: `${model()} runs more often than it should; one of them goes` };
+    case 'MetaInstanceRecovered':
+      return { tone: 'good', text: `${model()} has been well for a while; its failures are forgiven` };
+    default:
+      return { tone: 'off', text: inWords(event.kind), detail: JSON.stringify(event) };
   }
 }
 

@@ -55,7 +55,7 @@ export class NodeApi {
   }
 
   /**
-   * An answer that is a stream of events. `onHeaders` is told first.
+   * An answer that is a stream of events. `onHeaders` is told first, and `onComment` of what clients skip.
    * @throws {ApiError} before the first event, and when the connection breaks; what the signal ends, ends silently
    */
   async *events(
@@ -64,12 +64,13 @@ export class NodeApi {
     body: unknown,
     signal: AbortSignal,
     onHeaders: (headers: Headers) => void = () => undefined,
+    onComment: (text: string) => void = () => undefined,
   ): AsyncGenerator<ServerEvent | null> {
     const response = await this.#send(method, path, body, signal);
     onHeaders(response.headers);
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decoder = new TextDecoder();
-    const events = new SseReader();
+    const events = new SseReader(onComment);
     try {
       for (;;) {
         const { done, value } = await reader.read();

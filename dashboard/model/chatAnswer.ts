@@ -1,6 +1,14 @@
 /** One answer on its way: the request's body, and what its stream adds to the message. */
+
+import { LIMITS } from '../../src/shared/limits.js';
 import type { PageFault } from './api.js';
-import { type AnswerFacts, type ChatMessage, type Conversation, NO_FACTS } from './conversation.js';
+import {
+  type AnswerFacts,
+  type AnswerMove,
+  type ChatMessage,
+  type Conversation,
+  NO_FACTS,
+} from './conversation.js';
 
 /** The body of `POST /v1/chat/completions` for the answer that the conversation waits for. */
 export function chatBody({ modelId, parameters, messages }: Conversation): Record<string, unknown> {
@@ -77,6 +85,15 @@ export class AnswerReader {
     };
   }
 
+  /** @param text of a comment of the stream; others than those of moves mean nothing */
+  comment(message: ChatMessage, text: string): ChatMessage {
+    const move = readMove(text);
+    if (move === null) return message;
+    const moves = [...this.#facts.moves, move].slice(-LIMITS.keptMoves);
+    this.#facts = { ...this.#facts, moves, instanceId: move.to };
+    return { ...message, answer: this.#facts };
+  }
+
   failed(message: ChatMessage, fault: PageFault): ChatMessage {
     return { ...message, status: 'failed', fault, answer: this.#facts };
   }
@@ -96,6 +113,25 @@ export class AnswerReader {
     const seconds = (this.#lastAt - (this.#firstAt ?? this.#lastAt)) / 1_000;
     const tokensPerSecond = tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null;
     this.#facts = { ...this.#facts, tokens, tokensPerSecond };
+  }
+}
+
+const MOVED = 'moved ';
+
+function readMove(comment: string): AnswerMove | null {
+  if (!comment.startsWith(MOVED)) return null;
+  try {
+    const {
+      from,
+      to,
+      reason,
+      waited_ms: waited,
+    } = JSON.parse(comment.slice(MOVED.length)) as Record<string, unknown>;
+    if (typeof from !== 'string' || typeof to !== 'string' || typeof reason !== 'string') return null;
+    return { from, to, reason, waitedMs: typeof waited === 'number' ? waited : null };
+  } catch {
+    // Of another version, or of somebody in between: a note is not worth an answer.
+    return null;
   }
 }
 

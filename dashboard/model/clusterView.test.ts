@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ERRORS } from '../../src/shared/errors.js';
 import { FEED_TOPICS, feedLine, filterFeed } from './activity.js';
-import { clientSettings } from './clients.js';
 import { edges, failureOf, modelEntries, nodeCards, phaseOf, servedModels } from './clusterView.js';
 import { isRetryable, nextStep } from './faultHelp.js';
 import { formatAgo, formatDuration, formatRoundTrip, formatShare } from './format.js';
@@ -202,14 +201,6 @@ test('every code of the catalogue has a next step; one that is unknown has one t
   assert.ok(nextStep({ code: 'toString' }).startsWith('Try again'));
   assert.equal(isRetryable({ code: 'runner_failed' }), true);
   assert.equal(isRetryable({ code: 'invalid_request' }), false);
-});
-
-test('settings hold the address and the model, quoted, and never a key', () => {
-  const settings = clientSettings({ origin: 'http://h:1', model: `it's "x"`, needsKey: true });
-  assert.ok(settings.length >= 5);
-  for (const { text } of settings) assert.match(text, /http:\/\/h:1\/v1/);
-  assert.match(settings[0]?.text ?? '', /it'\\''s \\"x\\"/);
-  assert.match(settings[0]?.text ?? '', /Bearer YOUR_KEY/);
 });
 
 test('times and shares are short', () => {

@@ -90,6 +90,12 @@ export function nodeName(state: PageState, nodeId: string): string {
   return state.nodes[nodeId]?.name || shortId(nodeId);
 }
 
+/** Names of the nodes that an instance is on, by rank; none when it is gone. */
+export function instanceNodes(state: PageState, instanceId: string): string[] {
+  const shards = state.instances[instanceId]?.shards ?? [];
+  return [...new Set(shards.map(({ node_id: nodeId }) => nodeName(state, nodeId)))];
+}
+
 /** This page's node first, then those that are there, by name. */
 export function nodeCards(state: PageState): NodeCard[] {
   const shards = shardsByNode(state);

@@ -96,7 +96,26 @@ test('an answer grows, and tells first token, rate and who served it', () => {
     tokens: 6,
     tokensPerSecond: 10,
     isCut: true,
+    moves: [],
   });
+});
+
+test('R60: an answer that was moved says from where to where, why, and how long it stood still', () => {
+  const reader = new AnswerReader(0);
+  const note = (to: string) =>
+    `moved ${JSON.stringify({ from: 'i1', to, reason: 'node_lost', waited_ms: 900 })}`;
+  let message = reader.headers(blank(), new Headers({ 'x-instance-id': 'i1' }));
+  message = reader.event(message, chunk({ content: 'Once' }), 5);
+  message = reader.comment(message, note('i2'));
+  message = reader.event(message, chunk({ content: ' upon' }), 905);
+  assert.deepEqual(message.answer?.moves, [{ from: 'i1', to: 'i2', reason: 'node_lost', waitedMs: 900 }]);
+  assert.equal(message.answer?.instanceId, 'i2');
+  for (const other of ['keep-alive', 'moved', 'moved {', 'moved {"from":1}', 'moved null', '']) {
+    assert.equal(reader.comment(message, other), message, other);
+  }
+  for (let move = 0; move < 2 * LIMITS.keptMoves; move += 1)
+    message = reader.comment(message, note(`j${move}`));
+  assert.equal(message.answer?.moves.length, LIMITS.keptMoves);
 });
 
 test('R5: an error within the stream keeps what was said, with its code, also behind [DONE]', () => {

@@ -42,6 +42,17 @@ export interface AnswerFacts {
   readonly tokensPerSecond: number | null;
   /** It ended because no more tokens were allowed. */
   readonly isCut: boolean;
+  /** Where it went on after the place before was lost, oldest first. */
+  readonly moves: readonly AnswerMove[];
+}
+
+/** The instance that served an answer was lost, and another one, or the same when it was back, went on with it. */
+export interface AnswerMove {
+  readonly from: string;
+  readonly to: string;
+  /** A code of docs/errors.md. */
+  readonly reason: string;
+  readonly waitedMs: number | null;
 }
 
 export const DEFAULT_PARAMETERS: ChatParameters = {
@@ -61,6 +72,7 @@ export const NO_FACTS: AnswerFacts = {
   tokens: null,
   tokensPerSecond: null,
   isCut: false,
+  moves: [],
 };
 
 const TITLE_CHARACTERS = 48;
@@ -185,7 +197,9 @@ function readConversation(value: unknown): Conversation | null {
 function readMessage(value: unknown): ChatMessage | null {
   if (!isObject(value) || typeof value.id !== 'string' || typeof value.content !== 'string') return null;
   if (value.role !== 'user' && value.role !== 'assistant') return null;
-  const message = { ...blank(value.id, value.role), ...value } as ChatMessage;
+  const kept = { ...blank(value.id, value.role), ...value } as ChatMessage;
+  const answer = isObject(value.answer) ? { ...NO_FACTS, ...value.answer } : null;
+  const message = { ...kept, answer };
   return message.status === 'streaming' ? { ...message, status: 'stopped' } : message;
 }
 

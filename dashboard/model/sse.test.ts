@@ -36,11 +36,13 @@ test('however a stream is cut, its events are the same', () => {
   );
 });
 
-test('what is not complete waits, and comments are no events', () => {
-  const reader = new SseReader();
+test('what is not complete waits, and comments are no events, but are told', () => {
+  const comments: string[] = [];
+  const reader = new SseReader((text) => comments.push(text));
   assert.deepEqual(reader.push(': following\n\ndata: {"a"'), []);
   assert.deepEqual(reader.push(':1}\n'), []);
   assert.deepEqual(reader.push('\n'), [{ id: null, data: '{"a":1}' }]);
+  assert.deepEqual(comments, ['following']);
 });
 
 test('an event without an end is given up', () => {

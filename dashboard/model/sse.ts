@@ -8,10 +8,16 @@ export interface ServerEvent {
 }
 
 export class SseReader {
+  readonly #onComment: (text: string) => void;
   #rest = '';
 
+  /** @param onComment told of each comment, in its place between the events */
+  constructor(onComment: (text: string) => void = () => undefined) {
+    this.#onComment = onComment;
+  }
+
   /**
-   * @returns the events that are complete now; comments and events without data are left out
+   * @returns the events that are complete now; events without data are left out
    * @throws {RangeError} when one event does not end
    */
   push(text: string): ServerEvent[] {
@@ -19,16 +25,17 @@ export class SseReader {
     this.#rest = blocks.pop() ?? '';
     if (this.#rest.length > LIMITS.dashboardEventCharacters)
       throw new RangeError('an event of the stream does not end');
-    return blocks.flatMap((block) => readBlock(block) ?? []);
+    return blocks.flatMap((block) => this.#read(block) ?? []);
   }
-}
 
-function readBlock(block: string): ServerEvent | null {
-  let id: string | null = null;
-  const data: string[] = [];
-  for (const line of block.split('\n')) {
-    if (line.startsWith('data:')) data.push(line.slice('data:'.length).replace(/^ /, ''));
-    else if (line.startsWith('id:')) id = line.slice('id:'.length).trim();
+  #read(block: string): ServerEvent | null {
+    let id: string | null = null;
+    const data: string[] = [];
+    for (const line of block.split('\n')) {
+      if (line.startsWith('data:')) data.push(line.slice('data:'.length).replace(/^ /, ''));
+      else if (line.startsWith('id:')) id = line.slice('id:'.length).trim();
+      else if (line.startsWith(':')) this.#onComment(line.slice(1).trim());
+    }
+    return data.length === 0 ? null : { id, data: data.join('\n') };
   }
-  return data.length === 0 ? null : { id, data: data.join('\n') };
 }

@@ -94,7 +94,9 @@ class Chats {
     const path = '/v1/chat/completions';
     try {
       const onHeaders = (headers: Headers) => change((message) => reader.headers(message, headers));
-      const events = cluster.api.events('POST', path, chatBody(conversation), signal, onHeaders);
+      const onComment = (text: string) => change((message) => reader.comment(message, text));
+      const body = chatBody(conversation);
+      const events = cluster.api.events('POST', path, body, signal, onHeaders, onComment);
       for await (const event of events) {
         if (event !== null) change((message) => reader.event(message, event.data, performance.now()));
       }

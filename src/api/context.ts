@@ -16,6 +16,8 @@ export interface ApiComponents {
   readonly commands: ClusterCommands;
   readonly observer: RequestObserver;
   readonly log: FastifyBaseLogger;
+  /** The join token of the cluster, a secret. */
+  readonly joinToken: () => string;
   /** Absent: no failpoints, neither by header nor by route. */
   readonly failpoints?: FailpointService;
 }

@@ -7,6 +7,7 @@ import type { ModelListing } from '../models/listing.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import type { CommandId, InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
+import type { HourSample } from '../shared/lastHour.js';
 
 /** An accepted request, served by an instance. */
 export interface Generation {
@@ -46,6 +47,8 @@ export interface NodeView {
   notReadyReason(): string | null;
   /** Every model that the node knows. */
   models(): Promise<readonly ModelListing[]>;
+  /** The last hour of the cluster, oldest sample first. */
+  lastHour(): readonly HourSample[];
   /** Metrics in the Prometheus text format. */
   metrics(): Promise<string>;
 }

@@ -12,6 +12,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { LIMITS, TIMES } from '../shared/limits.js';
 import { packageRoot } from '../shared/packageRoot.js';
 import { registerBench } from './bench/routes.js';
+import { registerJoinToken } from './cluster/joinToken.js';
 import { registerCluster } from './cluster/routes.js';
 import type { ApiComponents, ApiContext } from './context.js';
 import { type DashboardOptions, registerDashboard } from './dashboard/routes.js';
@@ -103,6 +104,7 @@ export function createApiServer(components: ApiComponents, options: ApiOptions):
     registerOpenAi(scope, context);
     registerBench(scope, context);
     registerCluster(scope, context);
+    registerJoinToken(scope, context, { host: options.host, hasKeys: (options.apiKeys ?? []).length > 0 });
     registerDashboard(scope, options.dashboard);
     registerDebug(scope, context);
   });

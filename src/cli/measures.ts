@@ -31,6 +31,7 @@ export function readRegister(
     cpu: { cores: availableParallelism(), loadAverage: roundTo(loadavg()[0] ?? 0, LOAD_STEP) },
     speed: speed.speed,
     apiUrl,
+    generatedTokens: worker.generatedTokens,
     links: [...links.peers.values()].map((peer) => measuredLink(peer, linkSpeeds)),
     runners: Object.fromEntries(
       [...worker.telemetry()].map(([runnerId, { progress, model, load }]) => [

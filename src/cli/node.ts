@@ -10,6 +10,7 @@ import type { ClusterNode } from '../cluster/clusterNode.js';
 import { GenerationServer } from '../cluster/generations/generationServer.js';
 import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
 import { RequestRouter } from '../cluster/generations/requestRouter.js';
+import { formatToken } from '../cluster/joinToken.js';
 import { LinkSpeeds } from '../cluster/linkSpeeds.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
@@ -18,6 +19,7 @@ import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError, toFault } from '../shared/errors.js';
 import type { ModelId, NodeId } from '../shared/ids.js';
 import { TIMES } from '../shared/limits.js';
+import { LastHour } from '../telemetry/lastHour.js';
 import { createLog } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
@@ -35,6 +37,7 @@ import { createNodeView } from './nodeView.js';
 import { declareServed, modelsHere, resolveServed, type ServedWish, wishesFor } from './servedModels.js';
 import { meterSpeed } from './speedMeter.js';
 import type { UpOptions } from './upOptions.js';
+import { readHour, watchHour } from './watchHour.js';
 
 const RUNNER_ENTRY = fileURLToPath(new URL('../runner/main.js', import.meta.url));
 const CREATE_RETRY_MS = 1_000;
@@ -129,6 +132,10 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
   const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
+  const hour = new LastHour({
+    read: () => readHour({ nodeId, cluster, registers, readRegister: readOwn }),
+    now: Date.now,
+  });
   const view = createNodeView(nodeId, {
     cluster,
     registers,
@@ -137,6 +144,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
       const offeredBytes = options.memory ?? readNodeMemory().totalBytes;
       return (await catalogue.list()).map((listing) => refuseTooLarge(listing, offeredBytes));
     },
+    lastHour: () => hour.samples,
     metrics: () => metrics.text(),
   });
   cluster.listen({
@@ -157,6 +165,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
           cancel: (commandId) => cancels.cancel(commandId),
         },
         commands: new PeopleCommands({ cluster, catalogue }),
+        joinToken: () => formatToken(parts.clusterKey),
         observer: metrics,
         log,
         view,
@@ -170,6 +179,9 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   metrics.start();
   closers.add(() => metrics.close());
   logCluster(cluster, nodeId, log, metrics);
+  watchHour(cluster, hour);
+  hour.start();
+  closers.add(() => hour.close());
   cluster.start();
   registers.start();
   closers.add(() => registers.close());

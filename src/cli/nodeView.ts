@@ -15,6 +15,7 @@ export interface NodeViewComponents {
   readonly readRegister: () => Register;
   /** Models on this machine. */
   readonly models: () => Promise<readonly ModelListing[]>;
+  readonly lastHour: NodeView['lastHour'];
   /** Metrics in the Prometheus text format. */
   readonly metrics: () => Promise<string>;
 }
@@ -40,6 +41,7 @@ export function createNodeView(nodeId: NodeId, components: NodeViewComponents): 
         ? null
         : `it is ${cluster.role} and has not the state of a master of its cluster yet`,
     models: async () => withModelsElsewhere(await components.models(), cluster),
+    lastHour: components.lastHour,
     metrics: components.metrics,
   };
 }

@@ -11,6 +11,8 @@ export interface Register {
   /** Null until it was measured. */
   readonly speed: NodeSpeed | null;
   readonly apiUrl: string;
+  /** By the runners of the node, since it was started. */
+  readonly generatedTokens: number;
   /** The node's own links. */
   readonly links: readonly MeasuredLink[];
   /** By runner id. */
@@ -47,6 +49,7 @@ export function readRegister(text: string): Register | null {
   return {
     ...(value as unknown as Register),
     speed: readNodeSpeed(value.speed),
+    generatedTokens: positive(value.generatedTokens) ?? 0,
     links: (links as unknown[]).slice(0, LIMITS.peers).flatMap(readLink),
   };
 }

@@ -22,6 +22,7 @@ const register = (...links: Register['links']): Register => ({
   memory: { totalBytes: 2, availableBytes: 1 },
   cpu: { cores: 2, loadAverage: 0.1 },
   speed: { memoryBytesPerSecond: 25e9, operationsPerSecond: 1e11 },
+  generatedTokens: 5,
   apiUrl: '',
   links,
   runners: {},

@@ -23,6 +23,7 @@ import { planWorker, type WorkerHas } from './workerPlan.js';
 const has = (...runners: string[]): WorkerHas => ({
   supervised: new Set(runners as RunnerId[]),
   leaving: new Set(),
+  memoryBytes: new Map(),
 });
 
 test('R48: restarts come after 2, 4, 8 … at most 60 s, and end after 10', () => {

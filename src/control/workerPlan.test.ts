@@ -5,10 +5,17 @@ import { Scene } from './reconcile/testing.js';
 import { planWorker } from './workerPlan.js';
 
 /** What the worker of a node does, when it has these runners, and others of these instances are on their way out. */
-function plan(scene: Scene, nodeId: string, supervised: readonly string[], leaving: readonly string[] = []) {
+function plan(
+  scene: Scene,
+  nodeId: string,
+  supervised: readonly string[],
+  leaving: readonly string[] = [],
+  memoryBytes: Readonly<Record<string, number>> = {},
+) {
   const has = {
     supervised: new Set(supervised as RunnerId[]),
     leaving: new Set(leaving as InstanceId[]),
+    memoryBytes: new Map(Object.entries(memoryBytes).map(([id, bytes]) => [id as RunnerId, bytes])),
   };
   return planWorker(scene.state, nodeId as NodeId, has).map((action) =>
     action.kind === 'StartRunner' ? `start ${action.shard.runnerId}` : `stop ${action.runnerId}`,
@@ -81,4 +88,24 @@ test('R30: what was taken back is stopped in whatever status, also while it leav
       assert.deepEqual(plan(scene, node, [], [instanceId]), []);
     }
   }
+});
+
+test('R31: a runner waits while those that leave have the memory that it was given, and not otherwise', () => {
+  const scene = new Scene('a');
+  scene.wish('old');
+  scene.look();
+  const { instanceId, shards } = scene.instance('old');
+  const [{ runnerId: old, memoryBytes } = { runnerId: '', memoryBytes: 0 }] = shards;
+  scene.apply({ kind: 'MetaInstanceDeleted', metaInstanceId: 'old' as MetaInstanceId });
+  scene.wish('new');
+  scene.look();
+  const [{ runnerId: next } = { runnerId: '' }] = scene.instance('new').shards;
+  const offered = scene.state.nodes.get('a' as NodeId)!.memoryBytes;
+  assert.ok(2 * memoryBytes > offered, 'there is room for one only');
+  const held = { [old]: memoryBytes };
+  assert.deepEqual(plan(scene, 'a', [old], [], held), [`stop ${old}`]);
+  assert.deepEqual(plan(scene, 'a', [], [instanceId], held), []);
+  assert.deepEqual(plan(scene, 'a', [], [], {}), [`start ${next}`]);
+  assert.deepEqual(plan(scene, 'a', [], [instanceId], { [old]: offered - memoryBytes }), [`start ${next}`]);
+  assert.deepEqual(plan(scene, 'a', [next], [instanceId], { ...held, [next]: memoryBytes }), []);
 });

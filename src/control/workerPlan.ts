@@ -15,15 +15,17 @@ export type WorkerAction =
 export interface WorkerHas {
   readonly supervised: ReadonlySet<RunnerId>;
   readonly leaving: ReadonlySet<InstanceId>;
+  /** Of the runners under supervision and of those on their way out, in bytes. */
+  readonly memoryBytes: ReadonlyMap<RunnerId, number>;
 }
 
 /** All actions that can start now, in no order of importance; they may run side by side. */
 export function planWorker(
   state: ClusterState,
   nodeId: NodeId,
-  { supervised, leaving }: WorkerHas,
+  { supervised, leaving, memoryBytes }: WorkerHas,
 ): WorkerAction[] {
-  const actions: WorkerAction[] = [];
+  const missing: { readonly instance: InstanceRecord; readonly shard: ShardRecord }[] = [];
   const wanted = new Set<RunnerId>();
   for (const instance of state.instances.values()) {
     // A half instance is of no use: what is left of it ends, and starts again with its siblings (R7, R32).
@@ -33,13 +35,41 @@ export function planWorker(
       wanted.add(shard.runnerId);
       // The runner of the attempt before has the memory until it has ended.
       if (supervised.has(shard.runnerId) || leaving.has(instance.instanceId)) continue;
-      actions.push({ kind: 'StartRunner', instance, shard });
+      missing.push({ instance, shard });
     }
   }
-  for (const runnerId of supervised) {
-    if (!wanted.has(runnerId)) actions.push({ kind: 'StopRunner', runnerId });
+  const room = new Room(state.nodes.get(nodeId)?.memoryBytes ?? 0, wanted, memoryBytes);
+  const starts = missing.filter(({ shard }) => room.take(shard.memoryBytes));
+  const unwanted = [...supervised].filter((runnerId) => !wanted.has(runnerId));
+  return [
+    ...starts.map((start) => ({ kind: 'StartRunner' as const, ...start })),
+    ...unwanted.map((runnerId) => ({ kind: 'StopRunner' as const, runnerId })),
+  ];
+}
+
+/**
+ * The master gives memory anew as soon as an instance is deleted; its runner has it until it has ended (R31). Whoever
+ * does not fit beside those that leave waits for their end, which is bounded. When nobody leaves, the master is right.
+ */
+class Room {
+  #freeBytes: number;
+  readonly #isAnyLeaving: boolean;
+
+  constructor(
+    offeredBytes: number,
+    wanted: ReadonlySet<RunnerId>,
+    memoryBytes: ReadonlyMap<RunnerId, number>,
+  ) {
+    this.#freeBytes = offeredBytes;
+    for (const bytes of memoryBytes.values()) this.#freeBytes -= bytes;
+    this.#isAnyLeaving = [...memoryBytes.keys()].some((runnerId) => !wanted.has(runnerId));
   }
-  return actions;
+
+  take(bytes: number): boolean {
+    if (this.#isAnyLeaving && bytes > this.#freeBytes) return false;
+    this.#freeBytes -= bytes;
+    return true;
+  }
 }
 
 /** May the plan be another one after this event? */

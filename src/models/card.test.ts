@@ -9,6 +9,7 @@ import { readGguf } from './gguf/reader.js';
 import { type WritableMetadata, writeGguf } from './gguf/writer.js';
 import { estimateMemory, estimateShardMemory } from './memory.js';
 import { legalCuts } from './sharding/legalCuts.js';
+import { tensorSlices } from './sharding/tensorSlices.js';
 import {
   TEST_HEAD_BYTES,
   TEST_LAYER_BYTES,
@@ -109,6 +110,8 @@ describe('R61: where a model may be cut', () => {
   test('a file that describes no network is not cut, and says why', () => {
     const legal = legalCuts({ ...card(), shape: null, refusal: 'It is a song.' });
     assert.deepEqual(legal, { canBeCut: false, reason: 'It is a song.' });
+    const slices = tensorSlices({ ...card(), shape: null, refusal: 'It is a song.' });
+    assert.deepEqual(slices, { canBeSliced: false, reason: 'It is a song.' });
   });
 });
 
@@ -152,6 +155,30 @@ describe('R36: memory estimates', () => {
         .overheadBytes;
     assert.ok(overhead(0, { outputRows: 512 }) < overhead(2, { outputRows: 512 }));
     assert.ok(overhead(0, { batchRows: 64 }) < overhead(0, { batchRows: 512 }));
+  });
+
+  test('R38: of a mixture of experts it is known what a token uses', () => {
+    const path = join(folder, 'mixture.gguf');
+    const plain = testModel({
+      metadata: { 'llama.expert_count': uint(8), 'llama.expert_used_count': uint(2) },
+    });
+    const experts = [
+      ['blk.1.ffn_up_exps.weight', 4_096],
+      ['blk.1.ffn_up_shexp.weight', 512],
+      ['blk.2.ffn_down.7.weight', 1_024],
+    ] as const;
+    const added = experts.map(([name, elements]) => ({
+      name,
+      dims: [elements],
+      type: 'f32' as const,
+      data: new Uint8Array(4 * elements),
+    }));
+    writeGguf(path, { ...plain, tensors: [...plain.tensors, ...added] });
+    const { shape } = cardOf(readGguf(path), 'mixture');
+    assert.equal(shape?.usedExpertsShare, 0.25);
+    assert.deepEqual(shape?.weights.expertBytes, [0, 4 * 4_096, 4 * 1_024, 0]);
+    assert.equal(shape?.weights.layerBytes[1], TEST_LAYER_BYTES + 4 * (4_096 + 512));
+    assert.equal(card().shape?.usedExpertsShare, 1, 'a model without experts uses all that it has');
   });
 
   test('layers with KV heads of their own number, among them none', () => {

@@ -9,6 +9,7 @@ import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
 import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
+import { findTensorSlices, type TensorSlices } from './sharding/tensorSlices.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */
@@ -23,9 +24,13 @@ export interface ModelShape extends AttentionShape {
   /** Width of the feed-forward layers, of all experts that one token uses together. */
   readonly feedForwardLength: number;
   readonly weights: WeightSizes;
+  /** Of the experts of a mixture, how many one token uses: 0 to 1; 1 where there are none. */
+  readonly usedExpertsShare: number;
   readonly cache: CacheShape;
   /** Asked for with `legalCuts` of sharding/legalCuts.ts. */
   readonly legalCuts: LegalCuts;
+  /** Asked for with `tensorSlices` of sharding/tensorSlices.ts. */
+  readonly tensorSlices: TensorSlices;
 }
 
 export interface ModelCard {
@@ -116,8 +121,10 @@ function shapeOf(gguf: GgufFile, architecture: string): ModelShape | string {
     vocabularySize,
     feedForwardLength: feedForwardLengthOf(gguf, architecture, layers),
     weights: weightSizesOf(gguf.tensors, layers),
+    usedExpertsShare: usedExpertsShareOf(gguf, architecture),
     cache: cacheShapeOf(gguf, architecture, attention),
     legalCuts: findLegalCuts(gguf, architecture, layers),
+    tensorSlices: findTensorSlices(gguf, architecture),
   };
 }
 
@@ -126,6 +133,12 @@ function feedForwardLengthOf(gguf: GgufFile, architecture: string, layers: numbe
   const expert = getNumber(gguf, `${architecture}.expert_feed_forward_length`) ?? dense;
   const used = getNumber(gguf, `${architecture}.expert_used_count`) ?? 0;
   return Math.max(dense, expert * used);
+}
+
+function usedExpertsShareOf(gguf: GgufFile, architecture: string): number {
+  const count = getNumber(gguf, `${architecture}.expert_count`) ?? 0;
+  const used = getNumber(gguf, `${architecture}.expert_used_count`) ?? 0;
+  return count > 0 && used > 0 ? Math.min(1, used / count) : 1;
 }
 
 /** One number for all layers, or an array of one for each; null when there is neither. */

@@ -4,6 +4,8 @@ import type { TensorInfo } from './gguf/types.js';
 export interface WeightSizes {
   /** `[layers]` */
   readonly layerBytes: readonly number[];
+  /** `[layers]` Of these the bytes of experts, of which each token uses some. */
+  readonly expertBytes: readonly number[];
   /** Token (and position) embeddings. */
   readonly embeddingBytes: number;
   /** Of these the tokens', which a shard looks up in the file instead of holding them. */
@@ -21,15 +23,20 @@ export interface WeightSizes {
 const EMBEDDING = /^(token_embd|token_types|position_embd|per_layer_|altup_)/;
 const OUTPUT = /^(output|cls|dec\.output)/;
 const LAYER = /^blk\.(\d+)\./;
+/** All experts of a layer in one tensor, or one each in old files; those that every token uses are called `_shexp`. */
+const EXPERTS = /^blk\.\d+\.ffn_\w+(_exps|\.\d+)\./;
 
 export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): WeightSizes {
   const layerBytes = new Array<number>(layers).fill(0);
+  const expertBytes = new Array<number>(layers).fill(0);
   const sizes = { embedding: 0, output: 0, common: 0 };
   const named = new Map<string, number>();
   for (const { name, sizeBytes } of tensors) {
     const layer = LAYER.exec(name)?.[1];
-    if (layer !== undefined && Number(layer) < layers) layerBytes[Number(layer)]! += sizeBytes;
-    else if (EMBEDDING.test(name)) sizes.embedding += sizeBytes;
+    if (layer !== undefined && Number(layer) < layers) {
+      layerBytes[Number(layer)]! += sizeBytes;
+      if (EXPERTS.test(name)) expertBytes[Number(layer)]! += sizeBytes;
+    } else if (EMBEDDING.test(name)) sizes.embedding += sizeBytes;
     else if (OUTPUT.test(name)) sizes.output += sizeBytes;
     else sizes.common += sizeBytes;
     if (layer === undefined) named.set(name, sizeBytes);
@@ -37,6 +44,7 @@ export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): W
   const head = named.get('output.weight');
   return {
     layerBytes,
+    expertBytes,
     embeddingBytes: sizes.embedding,
     tokenEmbeddingBytes: named.get('token_embd.weight') ?? 0,
     outputBytes: sizes.output,

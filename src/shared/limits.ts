@@ -163,6 +163,10 @@ export const LIMITS = {
   /** Conversations that the dashboard keeps in a browser, and their characters in all; the oldest leave first. */
   keptConversations: 50,
   keptConversationCharacters: 2_000_000,
+  /** Of the moves of one answer it keeps the newest. */
+  keptMoves: 16,
+  /** Samples of the last hour that a node keeps, one every `hourStepMs`. */
+  hourSamples: 360,
   /** Lines of what happens that an open dashboard keeps. */
   dashboardFeedLines: 500,
   /** One event of a stream that the dashboard reads; a longer one breaks the connection. */
@@ -226,6 +230,8 @@ export const TIMES = {
   retryAfterMs: 1_000,
   /** A browser may remember for this long what CORS allows. */
   corsMaxAgeMs: 600_000,
+  /** A node takes a sample of what happens in the cluster this often. */
+  hourStepMs: 10_000,
   /** An open dashboard that lost its node tries again after this, then after twice as long, up to the longest pause. */
   dashboardRetryMs: 500,
   dashboardLongestRetryMs: 10_000,
@@ -233,6 +239,10 @@ export const TIMES = {
   dashboardSilenceMs: 25_000,
   /** A dashboard that is seen asks for the measured values this often. */
   dashboardMeasureMs: 2_000,
+  /** While its charts are seen, it asks for the last hour this often. */
+  dashboardHourMs: 5_000,
+  /** It hides the join token by itself after this. */
+  dashboardTokenShownMs: 60_000,
   /** The dashboard waits this long for an answer that is no stream. */
   dashboardAnswerMs: 30_000,
   /** Nodes tell each other this often that they are there. */

@@ -13,7 +13,6 @@ const F32_BYTES = 4;
 const OPERATIONS_PER_WEIGHT = 2;
 
 /**
- * Of a mixture of experts the work is that of all its weights, which is too much: a card does not tell them apart.
  * @param slices how the engine can divide the model
  * @throws {ShoalError} `model_unsupported` when the card has no shape
  */
@@ -26,6 +25,10 @@ export function placementShape(modelId: ModelId, card: ModelCard, slices: Tensor
   const allBytes =
     weights.layerBytes.reduce((sum, bytes) => sum + bytes, 0) + weights.embeddingBytes + weights.outputBytes;
   const operationsPerByte = (OPERATIONS_PER_WEIGHT * card.parameters) / Math.max(1, allBytes);
+  const unused = 1 - shape.usedExpertsShare;
+  const usedBytes = weights.layerBytes.map(
+    (bytes, layer) => bytes - unused * (weights.expertBytes[layer] ?? 0),
+  );
   return {
     modelId,
     layers: shape.layers,
@@ -42,8 +45,8 @@ export function placementShape(modelId: ModelId, card: ModelCard, slices: Tensor
     cache: { ...cache, cellMultiple: CELL_MULTIPLE },
     overhead: overheadOf(card, shape),
     work: {
-      layerReadBytes: weights.layerBytes,
-      layerOperations: weights.layerBytes.map((bytes) => bytes * operationsPerByte),
+      layerReadBytes: usedBytes,
+      layerOperations: usedBytes.map((bytes) => bytes * operationsPerByte),
       headReadBytes: weights.headBytes,
       headOperations: OPERATIONS_PER_WEIGHT * shape.hiddenSize * shape.vocabularySize,
     },

@@ -37,6 +37,8 @@ import { runnerEnvironment } from './runnerEnvironment.js';
 export interface RunnerProcessEvents {
   onStatus(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void;
   onLoad(load: RunnerLoad): void;
+  /** So many more tokens were generated. */
+  onTokens(count: number): void;
   onOutputLine(line: string): void;
   /** Exactly once. The failure is null when the end was asked for. */
   onEnd(failure: RunnerFailure | null): void;
@@ -208,6 +210,7 @@ export class RunnerProcess {
         return;
       }
       case 'event':
+        if (message.event.kind === 'delta') this.#events.onTokens(message.event.tokens.length);
         this.#requests.push(message.request, message.event);
         this.#restWhenDone();
         return;

@@ -32,6 +32,8 @@ export interface SupervisorComponents {
   readonly publish: (report: RunnerReport) => void;
   readonly onOutputLine: (line: string) => void;
   readonly onFailure: (failure: RunnerFailure) => void;
+  /** So many more tokens were generated. */
+  readonly onTokens: (count: number) => void;
   /** A process was started, or has ended. */
   readonly onStarted: (pid: number) => void;
   readonly onEnded: (pid: number) => void;
@@ -86,6 +88,7 @@ export class Supervisor {
         onLoad: (load) => {
           this.#telemetry = { ...this.#telemetry, load, heartbeatAtMs: performance.now() };
         },
+        onTokens: (count) => this.#components.onTokens(count),
         onOutputLine: (line) => this.#components.onOutputLine(line),
         onEnd: (failure) => this.#ended(failure),
       },

@@ -43,11 +43,14 @@ export class Worker {
   readonly #components: WorkerComponents;
   readonly #options: WorkerOptions;
   readonly #supervisors = new Map<RunnerId, Supervisor>();
+  #generatedTokens = 0;
   /** Runners whose model is being looked up, or was not found. */
   readonly #finding = new Set<RunnerId>();
   readonly #stopping = new Set<Promise<void>>();
   /** Instances of the runners that are on their way out. */
   readonly #leaving = new Map<RunnerId, InstanceId>();
+  /** Of runners until they have ended. */
+  readonly #memoryBytes = new Map<RunnerId, number>();
   readonly #instanceOf = new Map<RunnerId, InstanceId>();
   readonly #startFailpoints = new Map<InstanceId, Failpoint>();
   #stopListening: (() => void) | null = null;
@@ -103,6 +106,11 @@ export class Worker {
     return count;
   }
 
+  /** By all runners of this node, since it was started. */
+  get generatedTokens(): number {
+    return this.#generatedTokens;
+  }
+
   telemetry(): Map<RunnerId, RunnerTelemetry> {
     return new Map([...this.#supervisors].map(([runnerId, supervisor]) => [runnerId, supervisor.telemetry]));
   }
@@ -120,7 +128,8 @@ export class Worker {
     const { state, isUpToDate } = this.#components.cluster;
     if (!isUpToDate || this.#isEnded) return;
     const supervised = new Set([...this.#supervisors.keys(), ...this.#finding]);
-    const has = { supervised, leaving: new Set(this.#leaving.values()) };
+    const leaving = new Set(this.#leaving.values());
+    const has = { supervised, leaving, memoryBytes: this.#memoryBytes };
     for (const action of planWorker(state, this.#options.nodeId, has)) {
       if (action.kind === 'StartRunner') void this.#findModel(action.instance, action.shard);
       else this.#stopRunner(action.runnerId);
@@ -131,6 +140,7 @@ export class Worker {
     const { cluster, model } = this.#components;
     const { runnerId } = shard;
     this.#finding.add(runnerId);
+    this.#memoryBytes.set(runnerId, shard.memoryBytes);
     try {
       const found = await model(instance.modelId);
       // The plan may have changed meanwhile, or the worker have ended.
@@ -150,6 +160,9 @@ export class Worker {
         publish: (report) => cluster.runnerChanged(report),
         onOutputLine: (line) => onOutputLine(runnerId, line),
         onFailure: (failure) => onFailure(runnerId, failure),
+        onTokens: (count) => {
+          this.#generatedTokens += count;
+        },
         onStarted: (pid) => void leftovers.add(pid),
         onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
@@ -177,6 +190,7 @@ export class Worker {
     const stopped = (supervisor?.stop() ?? Promise.resolve()).then(() => {
       this.#components.cluster.runnerGone(runnerId);
       this.#leaving.delete(runnerId);
+      this.#memoryBytes.delete(runnerId);
       this.#reconcile();
     });
     this.#stopping.add(stopped);

@@ -45,7 +45,6 @@ export interface Page extends Omit<Locator, 'first' | 'last' | 'filter'> {
   close(): Promise<void>;
   getByLabel(text: string | RegExp, options?: { exact?: boolean }): Locator;
   evaluate<Result>(script: string): Promise<Result>;
-  waitForFunction(script: string): Promise<unknown>;
   screenshot(options: { path: string }): Promise<unknown>;
   setViewportSize(size: { width: number; height: number }): Promise<void>;
   emulateMedia(options: { colorScheme: 'light' | 'dark' }): Promise<void>;

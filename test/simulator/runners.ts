@@ -35,6 +35,7 @@ export class FakeWorker {
   readonly #runners = new Map<RunnerId, FakeRunner>();
   /** Instances of the runners that are on their way out. */
   readonly #leaving = new Map<RunnerId, InstanceId>();
+  readonly #memoryBytes = new Map<RunnerId, number>();
   /** Waiting for a runner to be ready or to fail. */
   readonly #onChange = new Map<RunnerId, Set<(status: RunnerStatus | null) => void>>();
 
@@ -52,9 +53,12 @@ export class FakeWorker {
     for (const action of planWorker(core.state, machine.id, {
       supervised: new Set(this.#runners.keys()),
       leaving: new Set(this.#leaving.values()),
+      memoryBytes: this.#memoryBytes,
     })) {
-      if (action.kind === 'StartRunner') this.#start(action.instance, action.shard.runnerId);
-      else this.#stop(action.runnerId);
+      if (action.kind === 'StartRunner') {
+        this.#memoryBytes.set(action.shard.runnerId, action.shard.memoryBytes);
+        this.#start(action.instance, action.shard.runnerId);
+      } else this.#stop(action.runnerId);
     }
   }
 
@@ -159,6 +163,7 @@ export class FakeWorker {
       if (runner !== undefined && runner.status !== 'failed') this.#report(runner, 'stopped');
       if (!this.#runners.has(runnerId)) this.#process.handle({ kind: 'RunnerGone', runnerId });
       this.#leaving.delete(runnerId);
+      this.#memoryBytes.delete(runnerId);
       this.reconcile();
     });
   }

@@ -25,6 +25,7 @@ export class SupervisorBench {
           for (const wake of this.#waiting.splice(0)) wake();
         },
         onOutputLine: () => undefined,
+        onTokens: () => undefined,
         onFailure: (failure) => this.failures.push(failure),
         onStarted: () => undefined,
         onEnded: () => undefined,

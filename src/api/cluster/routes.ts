@@ -1,6 +1,7 @@
 /** The cluster protocol: health, state and control, from any node. */
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
+import { registerActivity } from './activity.js';
 import { registerAwaitInstance } from './awaitInstance.js';
 import { registerCancel } from './cancel.js';
 import { registerEvents } from './events.js';
@@ -15,6 +16,7 @@ export function registerCluster(app: FastifyInstance, context: ApiContext): void
   registerHealth(app, context);
   registerState(app, context);
   registerEvents(app, context);
+  registerActivity(app, context);
   registerCancel(app, context);
   registerMetaInstances(app, context);
   registerPlacements(app, context);

@@ -82,7 +82,8 @@ function checkHost(header: string | undefined): void {
   );
 }
 
-function isSameOrigin(origin: string, host: string | undefined): boolean {
+/** Does a page of this origin talk to where it came from? */
+export function isSameOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
 }
 

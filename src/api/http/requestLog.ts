@@ -29,6 +29,7 @@ const POLLED_ROUTES: ReadonlySet<string> = new Set([
   '/metrics',
   '/state',
   '/state/:path',
+  '/activity',
   '/node_id',
   '/assets/:name',
   '/favicon.svg',

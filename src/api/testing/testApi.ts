@@ -8,6 +8,7 @@ import type { Placement, PlacementRefusal } from '../../control/placement/types.
 import type { ModelListing } from '../../models/listing.js';
 import { ShoalError } from '../../shared/errors.js';
 import type { InstanceId, MetaInstanceId, ModelId, NodeId } from '../../shared/ids.js';
+import type { HourSample } from '../../shared/lastHour.js';
 import type {
   ClusterCommands,
   ControlMessage,
@@ -33,6 +34,8 @@ export interface TestApi {
   readonly log: Record<string, unknown>[];
   /** What `/state` shows. May be changed by a test. */
   state: Readonly<Record<string, unknown>>;
+  /** What `/activity` shows. May be changed by a test. */
+  lastHour: readonly HourSample[];
   /** May be changed by a test. */
   notReady: string | null;
   close(): Promise<void>;
@@ -63,6 +66,8 @@ export const TEST_STATE = {
   nodes: { n1: { node_id: 'n1', memory: { total_bytes: 64, available_bytes: 32 }, addresses: ['a', 'b'] } },
   model_cards: { 'owner/qwen2.5': { layers: 8 } },
 };
+
+export const TEST_TOKEN = 'shoal1testtoken';
 
 export interface TestApiOptions {
   readonly models?: Readonly<Record<string, Behaviour>>;
@@ -161,6 +166,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       { ...LISTING, modelId: 'owner/broken' as ModelId, refusal: 'no tensors' },
       { ...LISTING, modelId: 'elsewhere' as ModelId, path: '', embedded: false },
     ],
+    lastHour: () => api.lastHour,
     metrics: async () => 'shoal_up 1\n',
   };
   const app = createApiServer(
@@ -168,6 +174,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       generations,
       view,
       commands,
+      joinToken: () => TEST_TOKEN,
       observer: {
         requestEnded: (request) => ended.push(request),
       },
@@ -188,6 +195,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     ended,
     log,
     followers,
+    lastHour: [],
     notReady: null,
     close: () => app.close(),
   };

@@ -259,6 +259,30 @@ test('R40: a link that one end reports as lost is lost', () => {
   assert.equal(refused({ nodes, links }).code, 'not_connected');
 });
 
+test('R24, R38: what one end of a link has measured counts, of what both have the worse, and nonsense not at all', () => {
+  const nodes = [node('a', 4), node('b', 4)];
+  const tokenMs = (...links: LinkFacts[]) => placed({ nodes, links }).prediction;
+  const unknown = { roundTripUs: null, bytesPerSecond: null };
+  const measured = { roundTripUs: 300, bytesPerSecond: 1e9 };
+  const both = tokenMs(link('a', 'b', measured), link('b', 'a', measured));
+  assert.deepEqual(tokenMs(link('a', 'b', measured), link('b', 'a', unknown)), both);
+  assert.deepEqual(tokenMs(link('b', 'a', unknown), link('a', 'b', measured)), both);
+  const nonsense = { roundTripUs: -1, bytesPerSecond: 1e30 };
+  assert.deepEqual(tokenMs(link('a', 'b', measured), link('b', 'a', nonsense)), both);
+  const neither = tokenMs(link('a', 'b', unknown), link('b', 'a', nonsense));
+  assert.ok(neither.tokenMs > both.tokenMs);
+  const slower = tokenMs(link('a', 'b', measured), link('b', 'a', { ...measured, roundTripUs: 9_000 }));
+  assert.ok(slower.tokenMs > both.tokenMs);
+});
+
+test('R38: of a mixture of experts a token reads what it uses, and a prompt all', () => {
+  const mixture = { ...MODEL, work: { ...MODEL.work, layerReadBytes: each(0.02 * GIGABYTE) } };
+  const of = (model: ModelShape) => placed({ nodes: [node('a', 8)], model }).prediction;
+  const [dense, sparse] = [of(MODEL), of(mixture)];
+  assert.ok(sparse.tokenMs < dense.tokenMs / 3, `${sparse.tokenMs} against ${dense.tokenMs}`);
+  assert.equal(sparse.firstTokenMs, dense.firstTokenMs);
+});
+
 test('R40: RDMA that is required and not there is an error, also where one node would do', () => {
   const nodes = [node('a', 8), node('b', 8), node('c', 8)];
   const without = refused({ nodes, wish: { requireRdma: true } });

@@ -18,8 +18,8 @@ export interface LayerCosts {
 }
 
 /**
- * Decoding reads the weights and the attended KV cells once; a chunk is bound by matrix speed, or by reading the
- * weights where that takes longer.
+ * Decoding reads the weights that one token uses and the attended KV cells once; a chunk is bound by matrix speed, or
+ * by reading all weights, since its tokens use all experts together, where that takes longer.
  * @param parts in how many equal slices the layers are divided
  */
 export function layerCosts(
@@ -33,6 +33,7 @@ export function layerCosts(
   const { bytesPerMs, operationsPerMs } = machine;
   const overheadMs = parameters.layerOverheadUs / US_PER_MS;
   const readMs = (layer: number): number => (layerReadBytes[layer] ?? 0) / parts / bytesPerMs;
+  const readAllMs = (layer: number): number => (model.weights.layerBytes[layer] ?? 0) / parts / bytesPerMs;
   const attendMs = (layer: number): number =>
     ((model.cache.cellBytes[layer] ?? 0) * parameters.attendedCells) / parts / bytesPerMs;
   const chunk = Math.min(parameters.chunkTokens, parameters.promptTokens);
@@ -40,7 +41,7 @@ export function layerCosts(
     ((layerOperations[layer] ?? 0) * chunk) / parts / operationsPerMs;
   return {
     decodeMs: sumsAt(boundaries, (layer) => readMs(layer) + attendMs(layer) + overheadMs),
-    chunkMs: sumsAt(boundaries, (layer) => Math.max(readMs(layer), computeMs(layer)) + overheadMs),
+    chunkMs: sumsAt(boundaries, (layer) => Math.max(readAllMs(layer), computeMs(layer)) + overheadMs),
     headMs: Math.max(headReadBytes / bytesPerMs, headOperations / operationsPerMs),
     stepMs: parameters.stepOverheadUs / US_PER_MS,
   };

@@ -88,9 +88,10 @@ export function requestMsOf(request: PlacementRequest, parts: readonly Part[], p
     let chunk = p.stepOverheadUs / 1e6;
     for (let layer = part.first; layer < part.end; layer += 1) {
       const read = model.work.layerReadBytes[layer]! / memory;
+      const readAll = model.weights.layerBytes[layer]! / memory;
       decode += read + (model.cache.cellBytes[layer]! * p.attendedCells) / memory + p.layerOverheadUs / 1e6;
       chunk +=
-        Math.max(read, (model.work.layerOperations[layer]! * chunkRows) / speed) + p.layerOverheadUs / 1e6;
+        Math.max(readAll, (model.work.layerOperations[layer]! * chunkRows) / speed) + p.layerOverheadUs / 1e6;
     }
     if (rank === parts.length - 1) {
       const head = Math.max(model.work.headReadBytes / memory, model.work.headOperations / speed);
