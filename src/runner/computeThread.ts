@@ -3,13 +3,18 @@
  * looks for messages between steps, and sleeps on the bell of `SharedStatus` when there is nothing to do.
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { OpenModel } from '../engine/llama/open.js';
+import type { Engine } from '../engine/contract.js';
+import { openVocabulary } from '../engine/llama/open.js';
 import { ShoalError, toFault } from '../shared/errors.js';
 import { TIMES } from '../shared/limits.js';
-import type { RunnerSettings } from '../shared/runnerProtocol.js';
-import { ModelServer } from './generation/modelServer.js';
-import { loadModel, warmUp } from './loadModel.js';
+import type { RunnerPart, RunnerSettings } from '../shared/runnerProtocol.js';
+import { ModelServer, type ServableModel } from './generation/modelServer.js';
+import { loadModel, loadShard, type OnProgress, warmUp } from './loadModel.js';
+import { LaterStage } from './ranks/laterStage.js';
+import { Patience } from './ranks/patience.js';
+import { PipelineRank } from './ranks/pipelineRank.js';
 import { SharedStatus } from './sharedStatus.js';
+import { WholeModel } from './step/wholeModel.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
 
 const BYTES_PER_KIBIBYTE = 1024;
@@ -23,39 +28,85 @@ run(workerData as ComputeThreadData);
 function run({ settings, port, status: buffer }: ComputeThreadData): void {
   const status = new SharedStatus(buffer);
   const post = (message: FromCompute) => port.postMessage(message);
+  const context = { settings, status, port, post };
   try {
-    const model = load(settings, status, post);
-    try {
-      serve(model, settings, status, port, post);
-    } finally {
-      model.engine.close();
-    }
+    const { part } = settings;
+    if (part === null) computeWhole(context);
+    else computePart(context, part);
   } catch (error) {
     if (!status.isShutdownRequested) post({ kind: 'fatal', fault: toFault(error) });
   }
   port.close();
 }
 
-function load(
-  settings: RunnerSettings,
-  status: SharedStatus,
-  post: (message: FromCompute) => void,
-): OpenModel {
+interface Context {
+  readonly settings: RunnerSettings;
+  readonly status: SharedStatus;
+  readonly port: MessagePort;
+  readonly post: (message: FromCompute) => void;
+}
+
+function computeWhole(context: Context): void {
+  const model = load(context, (onProgress) => loadModel(context.settings, onProgress));
+  try {
+    sayWarmingUp(context, model.engine);
+    const machine = new WholeModel(model.engine);
+    warmUp(machine);
+    serve({ ...model, machine }, model.engine, context);
+  } finally {
+    model.engine.close();
+  }
+}
+
+/** Rank 0 has the text and plans the steps; the others follow. */
+function computePart(context: Context, part: RunnerPart): void {
+  const { settings, status, port, post } = context;
+  const engine = load(context, (onProgress) => loadShard(settings, part, onProgress));
+  try {
+    let delayMs = 0;
+    const isLeader = part.rank === 0;
+    const patience = new Patience(status, () => {
+      // The others have no requests, so that only failpoints come; the leader takes its messages itself.
+      if (!isLeader) for (const message of takeMessages(port)) delayMs = obeyFailpoint(message) ?? delayMs;
+      if (!isLeader && delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
+    });
+    const onStep = (rows: number) => status.announceStep(null, rows);
+    const rank = new PipelineRank({ engine, patience, onStep }, settings, part);
+    post({ kind: 'bridge', memory: rank.memory });
+    // For its node this rank still loads, until the slowest one has.
+    rank.meet(() => post({ kind: 'loading', progress: 1 }));
+    sayWarmingUp(context, engine);
+    const { stage } = rank;
+    if (stage instanceof LaterStage) {
+      while (!stage.advance());
+      rank.meet();
+      sayReady(context, engine);
+      for (;;) stage.advance();
+    }
+    const vocabulary = openVocabulary(settings.modelPath);
+    try {
+      warmUp(stage, (isThere) => patience.until(isThere));
+      rank.meet();
+      serve({ ...vocabulary, machine: stage }, engine, context);
+    } finally {
+      vocabulary.close();
+    }
+  } finally {
+    engine.close();
+  }
+}
+
+function load<Model>({ status, post }: Context, open: (onProgress: OnProgress) => Model): Model {
   status.beat();
   let reported = -1;
   try {
-    const model = loadModel(settings, (fraction) => {
+    return open((fraction) => {
       status.beat();
       const percent = Math.floor(fraction * 100);
       if (percent > reported) post({ kind: 'loading', progress: fraction });
       reported = Math.max(reported, percent);
       return !status.isShutdownRequested;
     });
-    const flagBuffer = model.engine.abortFlag.buffer;
-    const abortFlag = flagBuffer instanceof SharedArrayBuffer ? flagBuffer : null;
-    post({ kind: 'warming_up', abortFlag });
-    warmUp(model.engine);
-    return model;
   } catch (error) {
     if (error instanceof ShoalError) throw error;
     throw new ShoalError('model_load_failed', `Loading failed: ${(error as Error).message}`, {
@@ -64,14 +115,21 @@ function load(
   }
 }
 
-function serve(
-  model: OpenModel,
-  settings: RunnerSettings,
-  status: SharedStatus,
-  port: MessagePort,
-  post: (message: FromCompute) => void,
-): void {
-  const { engine } = model;
+function sayWarmingUp({ post }: Context, { abortFlag: { buffer } }: Engine): void {
+  post({ kind: 'warming_up', abortFlag: buffer instanceof SharedArrayBuffer ? buffer : null });
+}
+
+function sayReady({ settings, post }: Context, { shape, backends, capacity, memoryBytes }: Engine): void {
+  const { contextTokens } = settings;
+  const { architecture } = shape;
+  post({
+    kind: 'ready',
+    model: { architecture, backends, contextTokens, cacheCells: capacity.cells, memoryBytes },
+  });
+}
+
+function serve(model: ServableModel, engine: Engine, context: Context): void {
+  const { settings, status, port, post } = context;
   const server = new ModelServer(
     {
       model,
@@ -82,16 +140,7 @@ function serve(
     settings,
   );
   status.load = server.load;
-  post({
-    kind: 'ready',
-    model: {
-      architecture: engine.shape.architecture,
-      backends: engine.backends,
-      contextTokens: settings.contextTokens,
-      cacheCells: engine.capacity.cells,
-      memoryBytes: engine.memoryBytes,
-    },
-  });
+  sayReady(context, engine);
   let delayMs = 0;
   while (!status.isShutdownRequested) {
     status.beat();
@@ -100,16 +149,21 @@ function serve(
       if (message.kind === 'generate')
         server.generate(message.request, message.generation, message.receivedAtMs);
       else if (message.kind === 'cancel') server.cancel(message.request);
-      else if (message.kind === 'slow_down') delayMs = message.ms;
-      else for (;;);
+      else delayMs = obeyFailpoint(message) ?? delayMs;
     }
-    if (!server.isIdle) server.step();
-    if (delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
+    const hasMoved = !server.isIdle && server.step();
+    if (hasMoved && delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
     const events = server.takeEvents();
     if (events.length > 0) post({ kind: 'events', events });
     status.load = server.load;
-    if (server.isIdle) status.sleep(rings, IDLE_BEAT_MS);
+    if (!hasMoved) status.sleep(rings, IDLE_BEAT_MS);
   }
+}
+
+/** @returns how long each step shall take longer, if the failpoint says so */
+function obeyFailpoint(message: ToCompute): number | null {
+  if (message.kind === 'stand_still') for (;;);
+  return message.kind === 'slow_down' ? message.ms : null;
 }
 
 function* takeMessages(port: MessagePort): Generator<ToCompute> {

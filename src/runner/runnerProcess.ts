@@ -4,16 +4,20 @@
  */
 import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { CollectiveHost } from '../collective/bridge/collectiveHost.js';
+import type { Collective } from '../collective/contract.js';
 import { type Fault, toFault } from '../shared/errors.js';
 import { TIMES } from '../shared/limits.js';
 import {
   type FromRunner,
   RUNNER_PROTOCOL_VERSION,
+  type RunnerPart,
   type RunnerSettings,
   type ToRunner,
 } from '../shared/runnerProtocol.js';
 import { Failpoints } from './failpoints.js';
 import { NodeChannel } from './nodeChannel.js';
+import { connectRanks } from './ranks/connectRanks.js';
 import { SharedStatus } from './sharedStatus.js';
 import { Starvation } from './starvation.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
@@ -28,7 +32,13 @@ export class RunnerProcess {
   readonly #channel: NodeChannel;
   readonly #status = new SharedStatus();
   readonly #starvation = new Starvation();
+  #settings: RunnerSettings | null = null;
+  /** What came before there was a thread to take it. */
+  #early: ToCompute[] = [];
   #compute: Compute | null = null;
+  /** The links to the other ranks of a model that is shared. */
+  #collective: Collective | null = null;
+  readonly #ending = new AbortController();
   #abortFlag: Uint8Array | null = null;
   #hasFailed = false;
   #isEnding = false;
@@ -65,8 +75,8 @@ export class RunnerProcess {
   #obey(message: ToRunner): void {
     switch (message.kind) {
       case 'load':
-        if (this.#compute !== null) this.#fail(violation('a second `load`'));
-        else this.#load(message.settings);
+        if (this.#settings !== null) this.#fail(violation('a second `load`'));
+        else void this.#begin(message.settings);
         return;
       case 'generate': {
         const { request, generation } = message;
@@ -88,6 +98,26 @@ export class RunnerProcess {
     }
   }
 
+  async #begin(settings: RunnerSettings): Promise<void> {
+    this.#settings = settings;
+    setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
+    try {
+      if (settings.part !== null) await this.#connect(settings.part);
+      if (!this.#isEnding) this.#load(settings);
+    } catch (error) {
+      this.#fail(toFault(error));
+    }
+  }
+
+  /** Meets the other ranks. The first fault of any of them ends this one too, and says whose it was. */
+  async #connect(part: RunnerPart): Promise<void> {
+    this.#channel.send({ kind: 'phase', phase: 'connecting', progress: null });
+    this.#collective = await connectRanks(part, this.#ending.signal);
+    void this.#collective.ended.then((fault) => {
+      if (fault !== null) this.#fail(fault);
+    });
+  }
+
   #load(settings: RunnerSettings): void {
     if (this.#failpoints.startsWith('runner.fail_loading')) {
       this.#fail({ code: 'model_load_failed', message: 'a failpoint keeps the model from loading' });
@@ -101,6 +131,7 @@ export class RunnerProcess {
     });
     const compute = { worker, port: port1, hasExited: false };
     this.#compute = compute;
+    for (const message of this.#early.splice(0)) this.#pass(compute, message);
     port1.on('message', (message: FromCompute) => this.#hear(message));
     worker.on('error', (error) => this.#fail(toFault(error)));
     worker.on('exit', () => {
@@ -108,11 +139,13 @@ export class RunnerProcess {
       this.#fail({ code: 'runner_failed', message: 'the compute thread has ended' });
     });
     this.#channel.send({ kind: 'phase', phase: 'loading', progress: 0 });
-    setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
   }
 
   #hear(message: FromCompute): void {
     switch (message.kind) {
+      case 'bridge':
+        new CollectiveHost(this.#collective!, message.memory, { onEnded: () => this.#status.ring() });
+        return;
       case 'loading':
         this.#channel.send({ kind: 'phase', phase: 'loading', progress: message.progress });
         return;
@@ -137,11 +170,17 @@ export class RunnerProcess {
   }
 
   #post(message: ToCompute): void {
-    if (this.#compute === null) {
+    const isRequest = message.kind === 'generate' || message.kind === 'cancel';
+    if (this.#settings === null) {
       this.#fail(violation(`\`${message.kind}\` before \`load\``));
-      return;
-    }
-    this.#compute.port.postMessage(message);
+    } else if (isRequest && (this.#settings.part?.rank ?? 0) > 0) {
+      this.#fail(violation(`\`${message.kind}\` to a rank that follows another`));
+    } else if (this.#compute === null) this.#early.push(message);
+    else this.#pass(this.#compute, message);
+  }
+
+  #pass(compute: Compute, message: ToCompute): void {
+    compute.port.postMessage(message);
     this.#status.ring();
   }
 
@@ -169,11 +208,21 @@ export class RunnerProcess {
   #end(exitCode: number): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    if (this.#compute === null || this.#compute.hasExited) process.exit(exitCode);
-    this.#compute.worker.once('exit', () => process.exit(exitCode));
+    setTimeout(() => this.#die(), TIMES.runnerExitMs);
+    this.#ending.abort();
     this.#status.requestShutdown();
     this.#abortStep();
-    setTimeout(() => this.#die(), TIMES.runnerExitMs);
+    void this.#ended().then(() => process.exit(exitCode));
+  }
+
+  /** The other ranks are told goodbye, so that they need not take this one for lost. */
+  async #ended(): Promise<void> {
+    const compute = this.#compute;
+    const hasLeft =
+      compute === null || compute.hasExited
+        ? undefined
+        : new Promise((resolve) => compute.worker.once('exit', resolve));
+    await Promise.all([hasLeft, this.#collective?.close()]);
   }
 
   #abortStep(): void {

@@ -1,5 +1,6 @@
 /** What the two threads of the runner say to each other. */
 import type { MessagePort } from 'node:worker_threads';
+import type { BridgeMemory } from '../collective/bridge/layout.js';
 import type { Fault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { LoadedModel, RunnerSettings } from '../shared/runnerProtocol.js';
@@ -26,6 +27,8 @@ export type ToCompute =
   | { readonly kind: 'slow_down'; readonly ms: number };
 
 export type FromCompute =
+  /** Through it the compute thread speaks with the other ranks. */
+  | { readonly kind: 'bridge'; readonly memory: BridgeMemory }
   | { readonly kind: 'loading'; readonly progress: number }
   | { readonly kind: 'warming_up'; readonly abortFlag: SharedArrayBuffer | null }
   | { readonly kind: 'ready'; readonly model: LoadedModel }

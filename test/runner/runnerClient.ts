@@ -51,8 +51,10 @@ export class RunnerClient {
     [];
   #nextRequest = 1;
 
-  constructor() {
+  /** @param environment of the process, beside this one's */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
     this.child = spawn(process.execPath, ['--enable-source-maps', ENTRY], {
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
     });
     this.channel = this.child.stdio[RUNNER_CHANNEL_FD] as Duplex;

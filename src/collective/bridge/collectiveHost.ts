@@ -16,6 +16,7 @@ export class CollectiveHost {
   readonly #control: Control;
   readonly #arena: SharedArrayBuffer;
   readonly #onEnded: () => void;
+  #taken = 0;
 
   constructor(collective: Collective, { control, arena }: BridgeMemory, { onEnded }: HostOptions = {}) {
     this.#collective = collective;
@@ -33,14 +34,20 @@ export class CollectiveHost {
   async #serve(): Promise<void> {
     while (!this.#control.isClosed) {
       const { asked } = this.#control;
-      for (const slot of this.#control.slots) {
-        // What was taken is marked by this thread alone, so no operation is taken twice.
-        if (Atomics.compareExchange(slot.words, WORD.state, STATE.asked, STATE.taken) === STATE.asked) {
-          void this.#carryOut(slot);
-        }
+      for (let slot = this.#nextAsked(); slot !== undefined; slot = this.#nextAsked()) {
+        this.#taken = (this.#taken + 1) | 0;
+        Atomics.store(slot.words, WORD.state, STATE.taken);
+        void this.#carryOut(slot);
       }
       await this.#control.more(asked);
     }
+  }
+
+  /** Any slot may be asked next, but tensors of one rank must not overtake each other. */
+  #nextAsked(): Slot | undefined {
+    return this.#control.slots.find(
+      ({ state, words }) => state === STATE.asked && words[WORD.number] === this.#taken,
+    );
   }
 
   async #carryOut(slot: Slot): Promise<void> {

@@ -33,6 +33,8 @@ export const WORD = {
   /** Milliseconds, or one of `DEADLINE`. */
   deadlineMs: 7,
   faultBytes: 8,
+  /** Counts the operations, so that they are taken in the order in which they were asked for. */
+  number: 9,
 } as const;
 
 export const DEADLINE = { usual: -1, none: -2 } as const;

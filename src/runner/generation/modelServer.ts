@@ -1,4 +1,3 @@
-import type { Engine } from '../../engine/contract.js';
 import { ShoalError, toFault } from '../../shared/errors.js';
 import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
 import { ENGINE, LIMITS, TIMES } from '../../shared/limits.js';
@@ -6,12 +5,13 @@ import type { RunnerLoad, RunnerSettings } from '../../shared/runnerProtocol.js'
 import { type RecommendedSampling, resolveSampling } from '../sampler/parameters.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
+import type { StepMachine } from '../step/contract.js';
 import { AnswerWriter } from './answerWriter.js';
 import { buildPrompt, type PromptModel } from './prompt.js';
 
 /** A model that is loaded and ready to compute. */
 export interface ServableModel extends PromptModel {
-  readonly engine: Engine;
+  readonly machine: StepMachine;
   readonly recommendedSampling: RecommendedSampling;
 }
 
@@ -40,7 +40,7 @@ export class ModelServer {
     this.#model = model;
     this.#settings = settings;
     this.#scheduler = new Scheduler(
-      { engine: model.engine, ...rest },
+      { machine: model.machine, ...rest },
       {
         contextTokens: settings.contextTokens,
         sequences: settings.sequences,
@@ -75,8 +75,9 @@ export class ModelServer {
     this.#scheduler.cancel(request);
   }
 
-  step(): void {
-    this.#scheduler.step();
+  /** @returns false when there is nothing to do now */
+  step(): boolean {
+    return this.#scheduler.step();
   }
 
   /** The events since the last call, in order. */

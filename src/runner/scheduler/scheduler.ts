@@ -1,13 +1,17 @@
 /**
- * Continuous batching around one engine, step by step and without any clock, timer or thread of its own.
+ * Continuous batching, step by step and without any clock, timer or thread of its own.
  *
  * A step carries one row for every decoding sequence and one bounded prefill chunk. Requests are admitted in order of
  * arrival, each with slots and cells for its longest answer, so that what runs can always finish. Reserved and pinned
  * cells never exceed what there is; the prefix cache lives in the rest.
+ *
+ * Where several steps may be on their way, the decoding sequences are spread evenly over them, so that no rank waits
+ * while another computes: a sequence whose token is not back yet is in no further step, but the chunks of one prompt
+ * follow each other.
  */
-import type { Engine } from '../../engine/contract.js';
 import { ShoalError } from '../../shared/errors.js';
 import type { RunnerLoad } from '../../shared/runnerProtocol.js';
+import type { StepMachine } from '../step/contract.js';
 import { answerBudget, type BudgetLimits, neededCells } from './budget.js';
 import { exceededDeadline } from './deadlines.js';
 import { PrefillTurns } from './prefillTurns.js';
@@ -18,7 +22,7 @@ import type { PlannedRows } from './stepRows.js';
 import type { Task } from './task.js';
 
 export interface SchedulerComponents {
-  readonly engine: Engine;
+  readonly machine: StepMachine;
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
@@ -38,7 +42,7 @@ export interface SchedulerOptions extends CacheLimits {
 const NOT_ADMITTED = { admittedAtMs: null, firstTokenAtMs: null, lastTokenAtMs: null };
 
 export class Scheduler {
-  readonly #engine: Engine;
+  readonly #machine: StepMachine;
   readonly #clock: () => number;
   readonly #options: SchedulerOptions;
   readonly #limits: BudgetLimits;
@@ -49,16 +53,17 @@ export class Scheduler {
   #queue: Task[] = [];
 
   constructor(components: SchedulerComponents, options: SchedulerOptions) {
-    const { engine, clock, peakMemoryBytes, onStep } = components;
-    if (options.sequences > Math.min(engine.capacity.sequences, engine.capacity.outputRows)) {
+    const { machine, clock, peakMemoryBytes, onStep } = components;
+    const { endTokens } = options;
+    if (options.sequences > Math.min(machine.capacity.sequences, machine.capacity.outputRows)) {
       throw new RangeError('more sequences than the engine has slots, or rows of logits');
     }
-    if (options.sequences > engine.capacity.batchRows) {
+    if (options.sequences > machine.capacity.batchRows) {
       throw new RangeError('more sequences than a step has rows');
     }
-    const slots = new Slots(engine, options);
-    const running = new RunningSet({ slots, clock, peakMemoryBytes });
-    this.#engine = engine;
+    const slots = new Slots(machine, options);
+    const running = new RunningSet({ machine, slots, clock, peakMemoryBytes, endTokens });
+    this.#machine = machine;
     this.#clock = clock;
     this.#options = options;
     this.#limits = {
@@ -70,12 +75,13 @@ export class Scheduler {
     this.#slots = slots;
     this.#running = running;
     this.#turns = new PrefillTurns(slots);
-    this.#computer = new StepComputer({ engine, slots, running, clock, onStep }, options.endTokens);
+    this.#computer = new StepComputer({ machine, slots, running, clock, onStep }, endTokens);
   }
 
-  /** Is there nothing to compute? */
+  /** Is there nothing to compute, and nothing on its way? */
   get isIdle(): boolean {
-    return this.#running.requests.length === 0 && this.#queue.length === 0;
+    const isEmpty = this.#running.requests.length === 0 && this.#queue.length === 0;
+    return isEmpty && !this.#computer.hasStepsUnderway;
   }
 
   get load(): Omit<RunnerLoad, 'residentBytes'> {
@@ -124,12 +130,19 @@ export class Scheduler {
     return true;
   }
 
-  /** Ends what is out of time, admits what fits, and computes one step. */
-  step(): void {
+  /**
+   * Ends what is out of time, takes what has come back, admits what fits, and computes or begins one step.
+   * @returns false when there was nothing to do but to wait for steps on their way
+   */
+  step(): boolean {
     this.#expire(this.#clock());
+    const hasCollected = this.#computer.collect();
     this.#admit();
-    const plan = this.#plan();
-    if (plan.length > 0) this.#computer.compute(plan);
+    const plan = this.#computer.isOpen ? this.#plan() : [];
+    if (plan.length === 0) return hasCollected;
+    this.#computer.compute(plan);
+    this.#computer.collect();
+    return true;
   }
 
   /** Frees the cells of the prefix cache. */
@@ -163,12 +176,14 @@ export class Scheduler {
   }
 
   #plan(): PlannedRows[] {
-    const decodes = this.#running.requests.flatMap((request) =>
+    const decoding = this.#running.requests.flatMap((request) =>
       request.sequences
         .filter((sequence) => sequence.isDecoding)
         .map((sequence) => ({ request, sequence, count: 1, hasOutput: true })),
     );
-    const rowsLeft = this.#engine.capacity.batchRows - decodes.length;
+    const share = Math.ceil(decoding.length / this.#machine.depth);
+    const decodes = decoding.filter(({ sequence }) => sequence.isReady).slice(0, share);
+    const rowsLeft = this.#machine.capacity.batchRows - decodes.length;
     return [...decodes, ...this.#turns.plan(Math.min(this.#options.prefillChunkTokens, rowsLeft))];
   }
 }

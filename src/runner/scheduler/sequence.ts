@@ -1,22 +1,17 @@
-import { TokenHistory } from '../sampler/history.js';
-import { needsHistory } from '../sampler/penalties.js';
-import { seedKey, type Words2 } from '../sampler/random.js';
 import type { Task } from './task.js';
-
-const NO_HISTORY = new TokenHistory([]);
 
 /** One choice of a running request: its tokens, and how many of them the engine has in its cells. */
 export class Sequence {
   readonly choice: number;
   readonly slot: number;
-  readonly key: Words2;
-  readonly history: TokenHistory;
   /** Prompt, then answer; `length` of them are known. */
   readonly tokens: Int32Array;
   readonly promptTokens: number;
   length: number;
   /** Tokens whose cells exist. A decoding sequence has all but its last token. */
   computed = 0;
+  /** Tokens whose cells exist once the steps on their way have been computed. */
+  planned = 0;
   isFinished = false;
   /** It gets the prompt's cells from the first choice instead of computing them. */
   readonly #takesPrompt: boolean;
@@ -32,8 +27,6 @@ export class Sequence {
     this.tokens = tokens;
     this.promptTokens = task.prompt.length;
     this.length = task.prompt.length;
-    this.key = seedKey(task.sampling.seed, choice);
-    this.history = needsHistory(task.sampling) ? new TokenHistory(task.prompt) : NO_HISTORY;
   }
 
   get answerTokens(): number {
@@ -45,15 +38,25 @@ export class Sequence {
     return !this.isFinished && !this.#takesPrompt && this.computed < this.promptTokens;
   }
 
-  /** The prompt is in the cells, and the last token waits to be computed. */
+  /** The prompt is in the cells, and its answer has begun. */
   get isDecoding(): boolean {
     return !this.isFinished && this.length > this.promptTokens;
+  }
+
+  /** Its last token waits to be computed, and is on its way in no step. */
+  get isReady(): boolean {
+    return this.isDecoding && this.planned < this.length;
+  }
+
+  /** It has these tokens in its cells, and nothing on its way. */
+  standAt(tokens: number): void {
+    this.computed = tokens;
+    this.planned = tokens;
   }
 
   push(token: number): void {
     this.tokens[this.length] = token;
     this.length += 1;
-    if (this.history !== NO_HISTORY) this.history.push(token);
   }
 
   /** Cells that this sequence may still need. */
