@@ -24,8 +24,8 @@ async function compare(sharding: 'Pipeline' | 'Tensor'): Promise<void> {
   console.log(`${sharding}, ${shape}, ${format}, ${rounds} rounds\n`);
   console.log('| sequences | one rank tok/s | two ranks tok/s | ratio | busy, rank 0 | busy, rank 1 |');
   console.log('|---|---|---|---|---|---|');
-  const whole = await Side.start({ modelPath, layers, cuts: [], sharding });
-  const two = await Side.start({ modelPath, layers, cuts: [middle], sharding });
+  const whole = await Side.start({ modelPath, layers, ranks: 1, sharding });
+  const two = await Side.start({ modelPath, layers, ranks: 2, sharding });
   try {
     for (const sequences of [1, 2, 4, 8]) {
       const pairs: { one: Measured; two: Measured }[] = [];
@@ -58,7 +58,7 @@ async function delays(): Promise<void> {
   console.log('|---|---|---|---|---|---|---|');
   for (const delayMs of DELAYS_MS) {
     const cable = { delayMs, bytesPerSecond: GIGABIT };
-    const side = await Side.start({ modelPath, layers, cuts: [middle], sharding, cable });
+    const side = await Side.start({ modelPath, layers, ranks: 2, sharding, cable });
     try {
       const runs: Measured[] = [];
       for (let round = 0; round < rounds; round += 1) runs.push(await measure(side, 1));

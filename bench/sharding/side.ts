@@ -1,6 +1,6 @@
 /** A model in one runner process, or over several, that is asked for tokens. */
 import { decodeEndpoint, encodeEndpoint } from '../../src/collective/connect/endpoint.js';
-import { type GroupPlan, RankGroup } from '../../test/runner/rankGroup.js';
+import { evenLayers, type RankPlan, RankWorld } from '../../test/runner/rankWorld.js';
 import { RunnerClient } from '../../test/runner/runnerClient.js';
 import { type Cable, DelayingProxy } from './delayingProxy.js';
 import { busiestMs, threadTimesMs } from './processorTime.js';
@@ -16,7 +16,10 @@ const SETTINGS = {
   threads: 1,
 } as const;
 
-export interface SidePlan extends Pick<GroupPlan, 'modelPath' | 'layers' | 'cuts' | 'sharding'> {
+export interface SidePlan extends Pick<RankPlan, 'modelPath'> {
+  readonly ranks: number;
+  readonly sharding: 'Pipeline' | 'Tensor';
+  readonly layers: number;
   readonly cable?: Cable;
 }
 
@@ -45,10 +48,10 @@ export class Side {
     this.#stop = stop;
   }
 
-  static async start({ cable, ...plan }: SidePlan): Promise<Side> {
-    if (plan.cuts.length === 0) {
+  static async start({ modelPath, ranks, sharding, layers: count, cable }: SidePlan): Promise<Side> {
+    if (ranks === 1) {
       const runner = new RunnerClient();
-      runner.load(plan.modelPath, SETTINGS);
+      runner.load(modelPath, SETTINGS);
       await runner.ready();
       return new Side([runner], [], () => runner.stop());
     }
@@ -63,9 +66,12 @@ export class Side {
         }),
       );
     };
-    const group = await RankGroup.start({ ...plan, settings: SETTINGS, reroute });
-    await group.ready();
-    return new Side(group.runners, proxies, () => group.stop());
+    // A slice has a part of every layer.
+    const whole = { first: 0, end: count };
+    const layers = sharding === 'Pipeline' ? evenLayers(count, ranks) : new Array(ranks).fill(whole);
+    const world = await RankWorld.start({ modelPath, sharding, layers, settings: SETTINGS, reroute });
+    await world.ready();
+    return new Side(world.runners, proxies, () => world.stop());
   }
 
   async stop(): Promise<void> {

@@ -1,9 +1,8 @@
-/** Real runner processes that are the ranks of one model, with their side channels, for tests and benchmarks. */
+/** Real runner processes that are the ranks of one model; this process is their worker and their master. */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Fault } from '../../src/shared/errors.js';
 import type { InstanceId } from '../../src/shared/ids.js';
 import type { RunnerPart, RunnerSettings } from '../../src/shared/runnerProtocol.js';
 import { type Gather, SideChannelRelay } from '../../src/worker/sideChannel/relay.js';
@@ -12,23 +11,19 @@ import { RunnerClient } from './runnerClient.js';
 
 const INSTANCE = 'instance' as InstanceId;
 
-export interface GroupPlan {
+export interface RankPlan {
   readonly modelPath: string;
-  /** Layers before which it is cut. */
-  readonly cuts: readonly number[];
-  readonly layers: number;
-  /** @default 'Pipeline' */
   readonly sharding?: RunnerPart['sharding'];
-  /** @default 'Ring' */
   readonly transport?: RunnerPart['transport'];
+  /** By rank, layers [first, end). */
+  readonly layers: RunnerPart['layers'];
+  readonly settings?: Partial<RunnerSettings>;
   /** What the ranks are told of where each can be reached. @default what they say themselves */
   readonly reroute?: (blobs: readonly Uint8Array[]) => Promise<readonly Uint8Array[]>;
-  readonly settings?: Partial<RunnerSettings>;
 }
 
-export class RankGroup {
+export class RankWorld {
   readonly runners: readonly RunnerClient[];
-  readonly faults: Fault[] = [];
   readonly #relays: readonly SideChannelRelay[];
   readonly #folder: string;
 
@@ -38,36 +33,27 @@ export class RankGroup {
     this.runners = relays.map(({ environment }) => new RunnerClient(environment));
   }
 
-  /** Starts all ranks; they are not ready yet. */
-  static async start(plan: GroupPlan): Promise<RankGroup> {
-    const { modelPath, cuts, layers: end, sharding = 'Pipeline', transport = 'Ring', settings = {} } = plan;
-    const edges = [0, ...cuts, end];
-    const parts = edges.slice(1).map((edge, index) => ({ first: edges[index]!, end: edge }));
-    // A slice has a part of every layer.
-    const layers = sharding === 'Pipeline' ? parts : parts.map(() => ({ first: 0, end }));
-    const worldSize = layers.length;
+  /** Starts the processes and tells them what to load. */
+  static async start(plan: RankPlan): Promise<RankWorld> {
+    const { sharding = 'Pipeline', transport = 'Ring', layers } = plan;
     const folder = mkdtempSync(join(tmpdir(), 'shoal-ranks-'));
-    const gather = rerouted(new GatheringMaster().gatherOf(worldSize), plan.reroute);
-    const faults: Fault[] = [];
-    const relays = await Promise.all(
-      layers.map((_, rank) =>
-        SideChannelRelay.open(
-          { instanceId: INSTANCE, rank, gather, onFailed: (fault) => faults.push(fault) },
-          { folder },
-        ),
-      ),
-    );
-    const group = new RankGroup(folder, relays);
-    const common = { worldSize, layers, transport, sharding, secret: randomBytes(32) } as const;
-    const names = layers.map((_, rank) => `node ${rank}`);
-    for (const [rank, runner] of group.runners.entries()) {
-      runner.load(modelPath, { ...settings, part: { ...common, rank, names } });
+    const gather = rerouted(new GatheringMaster().gatherOf(layers.length), plan.reroute);
+    const relays: SideChannelRelay[] = [];
+    for (const rank of layers.keys()) {
+      const components = { instanceId: INSTANCE, rank, gather, onFailed: () => undefined };
+      relays.push(await SideChannelRelay.open(components, { folder }));
     }
-    return group;
+    const world = new RankWorld(folder, relays);
+    const names = layers.map((_, rank) => `node-${rank}`);
+    const common = { worldSize: layers.length, sharding, transport, layers, names, secret: randomBytes(32) };
+    for (const [rank, runner] of world.runners.entries()) {
+      runner.load(plan.modelPath, { ...plan.settings, part: { rank, ...common } });
+    }
+    return world;
   }
 
   /** The rank that takes requests. */
-  get first(): RunnerClient {
+  get leader(): RunnerClient {
     return this.runners[0]!;
   }
 
@@ -75,7 +61,7 @@ export class RankGroup {
     await Promise.all(this.runners.map((runner) => runner.ready()));
   }
 
-  /** Harmless when processes have ended. */
+  /** Harmless when the processes have ended. */
   async stop(): Promise<void> {
     await Promise.all(this.runners.map((runner) => runner.stop()));
     for (const relay of this.#relays) relay.close();
@@ -83,8 +69,14 @@ export class RankGroup {
   }
 }
 
+/** Layers of equal shards, as far as they can be equal. */
+export function evenLayers(layerCount: number, worldSize: number): RunnerPart['layers'] {
+  const cut = (rank: number) => Math.round((rank * layerCount) / worldSize);
+  return Array.from({ length: worldSize }, (_, rank) => ({ first: cut(rank), end: cut(rank + 1) }));
+}
+
 /** All ranks are told the same, which is made once. */
-function rerouted(gather: Gather, reroute: GroupPlan['reroute']): Gather {
+function rerouted(gather: Gather, reroute: RankPlan['reroute']): Gather {
   if (reroute === undefined) return gather;
   let told: Promise<readonly Uint8Array[]> | null = null;
   return async (...parameters) => {
