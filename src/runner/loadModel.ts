@@ -61,7 +61,8 @@ function engineOptions(settings: RunnerSettings, onProgress: OnProgress) {
  */
 export function warmUp(machine: StepMachine, wait: (isThere: () => boolean) => void = () => undefined): void {
   const sampling = resolveSampling({ seed: 0, temperature: 0 }, {}, 1);
-  machine.begin(0, { sampling, key: seedKey(0, 0), forbidden: [], prompt: null, topLogprobs: null });
+  const known = new Int32Array(0);
+  machine.begin(0, { sampling, key: seedKey(0, 0), forbidden: [], prompt: null, topLogprobs: null, known });
   let outcome = machine.submit({
     input: {
       tokens: Int32Array.of(0),

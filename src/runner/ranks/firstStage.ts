@@ -42,7 +42,8 @@ export class FirstStage implements StepMachine {
 
   begin(sequence: number, drawing: Drawing): void {
     // These may be long; each one has a message of its own.
-    const isLong = drawing.prompt !== null || drawing.sampling.logitBias.length > 0;
+    const { prompt, known, sampling } = drawing;
+    const isLong = prompt !== null || known.length > 0 || sampling.logitBias.length > 0;
     if (isLong) this.#flush();
     this.#tell({ kind: 'begin', sequence, drawing });
     if (isLong) this.#flush();

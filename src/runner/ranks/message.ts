@@ -135,7 +135,7 @@ function toWire(operation: SequenceOperation): unknown {
   if (operation.kind !== 'begin') return operation;
   const { drawing } = operation;
   const prompt = drawing.prompt === null ? null : bytesOf(drawing.prompt);
-  return { ...operation, drawing: { ...drawing, prompt } };
+  return { ...operation, drawing: { ...drawing, prompt, known: bytesOf(drawing.known) } };
 }
 
 function fromWire(wire: unknown): SequenceOperation {
@@ -146,8 +146,9 @@ function fromWire(wire: unknown): SequenceOperation {
       return operation;
     case 'begin': {
       const { drawing } = operation;
-      const prompt = drawing.prompt as unknown as Uint8Array | null;
-      return { ...operation, drawing: { ...drawing, prompt: prompt === null ? null : integers(prompt) } };
+      const { prompt, known } = drawing as unknown as Record<'prompt' | 'known', Uint8Array | null>;
+      const read = { prompt: prompt === null ? null : integers(prompt), known: integers(known) };
+      return { ...operation, drawing: { ...drawing, ...read } };
     }
     default:
       throw new FrameError('no operation on a sequence');
@@ -158,7 +159,7 @@ function bytesOf(integerList: Int32Array): Uint8Array {
   return new Uint8Array(integerList.buffer, integerList.byteOffset, integerList.byteLength);
 }
 
-function integers(bytes: Uint8Array): Int32Array {
+function integers(bytes: Uint8Array | null): Int32Array {
   if (!(bytes instanceof Uint8Array) || bytes.length % Int32Array.BYTES_PER_ELEMENT !== 0) {
     throw new FrameError('no list of integers');
   }

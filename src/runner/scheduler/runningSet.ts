@@ -88,13 +88,14 @@ export class RunningSet {
 
   #beginDrawing(task: Task, choice: number, slot: number): void {
     const { machine, endTokens } = this.#components;
-    const { sampling, topLogprobs } = task;
+    const { sampling, topLogprobs, resume } = task;
     machine.begin(slot, {
       sampling,
       key: seedKey(sampling.seed, choice),
       forbidden: task.ignoreEos ? [...endTokens] : [],
       prompt: needsHistory(sampling) ? task.prompt : null,
       topLogprobs,
+      known: Int32Array.from(resume?.[choice]?.tokens ?? []),
     });
   }
 

@@ -22,6 +22,8 @@ export interface Drawing {
   readonly prompt: Int32Array | null;
   /** Null = no log probabilities. */
   readonly topLogprobs: number | null;
+  /** The first tokens of the answer, where another runner drew them already. */
+  readonly known: Int32Array;
 }
 
 /** What was drawn for one sequence, or why nothing could be. */

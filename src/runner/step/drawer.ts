@@ -9,6 +9,8 @@ interface State {
   readonly forbidden: ReadonlySet<number>;
   /** Null when nobody looks at it. */
   readonly history: TokenHistory | null;
+  /** Tokens of the answer so far. */
+  count: number;
 }
 
 const NO_HISTORY = new TokenHistory([]);
@@ -27,6 +29,7 @@ export class Drawer {
       drawing,
       forbidden: new Set(drawing.forbidden),
       history: drawing.prompt === null ? null : new TokenHistory(drawing.prompt),
+      count: 0,
     });
   }
 
@@ -49,14 +52,10 @@ export class Drawer {
     if (state === undefined) throw new ShoalError('internal_error', `sequence ${sequence} has not begun`);
     const { drawing, forbidden, history } = state;
     try {
-      const { sampling, key, topLogprobs } = drawing;
-      const token = this.#sampler.draw(logits, {
-        sampling,
-        key,
-        forbidden,
-        history: history ?? NO_HISTORY,
-        position,
-      });
+      const { sampling, key, topLogprobs, known } = drawing;
+      const draw = { sampling, key, forbidden, history: history ?? NO_HISTORY, position };
+      const token = known[state.count] ?? this.#sampler.draw(logits, draw);
+      state.count += 1;
       history?.push(token);
       return {
         kind: 'token',
