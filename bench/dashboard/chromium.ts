@@ -60,17 +60,20 @@ export class Chromium {
   /** Opens a page of a window of its own, with nothing kept from pages before. */
   async open(url: string): Promise<ChromiumPage> {
     const { browserContextId } = await this.send<{ browserContextId: string }>('Target.createBrowserContext');
-    const target = { url, browserContextId, width: 1280, height: 860 };
+    const target = { url: 'about:blank', browserContextId, width: 1280, height: 860 };
     const { targetId } = await this.send<{ targetId: string }>('Target.createTarget', target);
     const attached = await this.send<{ sessionId: string }>('Target.attachToTarget', {
       targetId,
       flatten: true,
     });
     const { sessionId } = attached;
-    return new ChromiumPage(
+    const page = new ChromiumPage(
       (method, params) => this.send(method, params, sessionId),
       async () => void (await this.send('Target.disposeBrowserContext', { browserContextId })),
     );
+    // Answers when the new document is there: scripts can be evaluated in it.
+    await page.send('Page.navigate', { url });
+    return page;
   }
 
   /** Memory of the largest renderer that no other process has, in bytes, Chromium's own parts in it included. */

@@ -7,6 +7,8 @@ export interface PageFault {
   readonly code: string;
   readonly message: string;
   readonly status: number | null;
+  /** What belongs to the code, such as the reason of each node. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export class ApiError extends Error {
@@ -132,9 +134,18 @@ function unreachable(cause: unknown): ApiError {
 async function readFault(response: Response): Promise<PageFault> {
   const { status } = response;
   try {
-    const { error } = (await response.json()) as { error?: { code?: unknown; message?: unknown } };
+    const { error } = (await response.json()) as {
+      error?: { code?: unknown; message?: unknown; details?: unknown };
+    };
     if (typeof error?.code === 'string' && typeof error.message === 'string') {
-      return { code: error.code, message: error.message, status };
+      const { code, message, details } = error;
+      const isTold = typeof details === 'object' && details !== null;
+      return {
+        code,
+        message,
+        status,
+        ...(isTold ? { details: details as PageFault['details'] & object } : {}),
+      };
     }
   } catch {
     // No error object of a node: something between page and node has answered, and the status is all there is.

@@ -6,7 +6,7 @@ import { ERRORS } from '../../src/shared/errors.js';
 import { FEED_TOPICS, feedLine, filterFeed } from './activity.js';
 import { edges, failureOf, modelEntries, nodeCards, phaseOf, servedModels } from './clusterView.js';
 import { isRetryable, nextStep } from './faultHelp.js';
-import { formatAgo, formatDuration, formatRoundTrip, formatShare } from './format.js';
+import { formatAgo, formatBandwidth, formatDuration, formatRoundTrip, formatShare } from './format.js';
 import { layoutCards } from './graphLayout.js';
 import { type PageState, readState, type ShardEntry } from './wire.js';
 
@@ -60,8 +60,8 @@ function sample(): PageState {
       c: { ...node('c', 'dead'), memory: { total_bytes: 100, available_bytes: 40 } },
     },
     links: [
-      { from: 'a', to: 'b', rtt_us: 300 },
-      { from: 'b', to: 'a', rtt_us: 200 },
+      { from: 'a', to: 'b', rtt_us: 300, bandwidth_bytes_per_s: 1.2e9, interface_kind: 'ethernet' },
+      { from: 'b', to: 'a', rtt_us: 200, bandwidth_bytes_per_s: 9e8 },
       { from: 'a', to: 'gone', rtt_us: 1 },
       { from: 'c', to: 'a', rtt_us: 1 },
     ],
@@ -109,7 +109,9 @@ test('R74: a node shows name, memory, load, master mark, shards and how it is', 
 
 test('R74: the phase of a runner has its progress, and a dead node takes its runners along', () => {
   const state = sample();
-  assert.deepEqual(phaseOf(state, shard('a', 0)), { text: 'loading 42 %', tone: 'busy', progress: 0.424 });
+  const { done, ...phase } = phaseOf(state, shard('a', 0));
+  assert.deepEqual(phase, { text: 'loading 42 %', tone: 'busy', progress: 0.424, isServing: false });
+  assert.ok(done > 0.4 && done < 0.5, 'loading is the most of the way');
   assert.equal(phaseOf(state, shard('c', 0)).text, 'its node is gone');
   assert.equal(phaseOf(state, { ...shard('a', 0), runner_id: 'none' }).text, 'starting');
   const failure = failureOf(state, shard('b', 1));
@@ -135,8 +137,9 @@ test('R74: one list has the wishes with their instances, and the plain instances
   assert.equal(servedModels(sample())[0]?.modelId, 'alone', 'what is ready comes first');
 });
 
-test('both directions of a link are one line, with the better round trip; ends that are gone have none', () => {
-  assert.deepEqual(edges(sample()), [{ from: 'a', to: 'b', rttUs: 200, kind: null }]);
+test('both directions of a link are one line, with the better round trip and the worse rate; ends that are gone have none', () => {
+  const line = { from: 'a', to: 'b', rttUs: 200, kind: 'ethernet', bytesPerS: 9e8, rdma: false };
+  assert.deepEqual(edges(sample()), [line]);
 });
 
 test('cards of the graph stand inside and never cover each other', () => {
@@ -221,4 +224,10 @@ test('times and shares are short', () => {
     ['not measured', '0.24 ms', '30 ms'],
   );
   assert.equal(formatShare(1.2), '100 %');
+  assert.deepEqual([999, 1_250_000, 117e6, 2.4e9].map(formatBandwidth), [
+    '999 B/s',
+    '1.3 MB/s',
+    '117 MB/s',
+    '2.4 GB/s',
+  ]);
 });

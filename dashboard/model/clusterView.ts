@@ -1,4 +1,5 @@
 /** What the page says about nodes, models and runners: read off the state, without a clock or a document. */
+import { isServing } from '../../src/control/runnerLife.js';
 import { formatShare, shortId } from './format.js';
 import type {
   InstanceEntry,
@@ -32,6 +33,11 @@ export interface NodeCard {
 export interface ShardChip {
   readonly runnerId: string;
   readonly modelId: string;
+  readonly hue: number;
+  /** The layers that it has, and how many the whole model has. */
+  readonly startLayer: number;
+  readonly endLayer: number;
+  readonly allLayers: number;
   readonly rank: number;
   readonly worldSize: number;
   readonly layers: string;
@@ -45,6 +51,9 @@ export interface Phase {
   readonly tone: Tone;
   /** 0 to 1 while something is being done whose end is known. */
   readonly progress: number | null;
+  /** Share of the way to ready, 0 to 1. */
+  readonly done: number;
+  readonly isServing: boolean;
 }
 
 /** One line of the list of what should run: a wish with its instances, or a plain instance. */
@@ -72,7 +81,7 @@ const STATUS_TONES: Readonly<Record<string, Tone>> = {
 };
 const PHASES: Readonly<Record<string, string>> = {
   spawned: 'starting',
-  connecting: 'starting',
+  connecting: 'connecting',
   loading: 'loading',
   warming_up: 'warming up',
   ready: 'ready',
@@ -141,6 +150,10 @@ export function shardChip(state: PageState, instance: InstanceEntry, shard: Shar
   return {
     runnerId: shard.runner_id,
     modelId: instance.model_id,
+    hue: hueOf(instance.instance_id),
+    startLayer: shard.start_layer,
+    endLayer: shard.end_layer,
+    allLayers: Math.max(1, ...instance.shards.map(({ end_layer: end }) => end)),
     rank: shard.rank,
     worldSize: shard.world_size,
     layers: `${shard.start_layer}–${shard.end_layer - 1}`,
@@ -149,17 +162,30 @@ export function shardChip(state: PageState, instance: InstanceEntry, shard: Shar
   };
 }
 
+/** How far a runner is in each phase; loading takes the most of the time and has a progress of its own. */
+const DONE: Readonly<Record<string, number>> = {
+  connecting: 0.05,
+  loading: 0.1,
+  warming_up: 0.9,
+  ready: 1,
+  running: 1,
+};
+
 /** A dead node takes its runners with it, whatever they said last. */
 export function phaseOf(state: PageState, shard: ShardEntry): Phase {
-  if (isGone(state, shard.node_id)) return { text: 'its node is gone', tone: 'bad', progress: null };
+  const nothing = { progress: null, done: 0, isServing: false };
+  if (isGone(state, shard.node_id)) return { ...nothing, text: 'its node is gone', tone: 'bad' };
   const runner = state.runners[shard.runner_id];
-  if (runner === undefined) return { text: 'starting', tone: 'busy', progress: null };
-  const text = PHASES[runner.status] ?? runner.status;
-  const tone = STATUS_TONES[runner.status] ?? 'busy';
-  if (runner.status === 'loading' && runner.progress != null && runner.progress < 1) {
-    return { text: `${text} ${formatShare(runner.progress)}`, tone, progress: runner.progress };
+  if (runner === undefined) return { ...nothing, text: 'starting', tone: 'busy' };
+  const { status, progress } = runner;
+  const text = PHASES[status] ?? status;
+  const tone = STATUS_TONES[status] ?? 'busy';
+  const done = DONE[status] ?? 0;
+  if (status === 'loading' && progress != null && progress < 1) {
+    const loaded = done + progress * ((DONE.warming_up as number) - done);
+    return { text: `${text} ${formatShare(progress)}`, tone, progress, done: loaded, isServing: false };
   }
-  return { text, tone, progress: null };
+  return { text, tone, progress: null, done, isServing: isServing(status) };
 }
 
 /** The newest failure of a runner in words, with where and when it starts again. */
@@ -232,6 +258,8 @@ export interface Edge {
   readonly to: string;
   readonly rttUs: number | null;
   readonly kind: string | null;
+  readonly bytesPerS: number | null;
+  readonly rdma: boolean;
 }
 
 export function edges(state: PageState): Edge[] {
@@ -250,12 +278,47 @@ function isGone(state: PageState, nodeId: string): boolean {
   return (state.nodes[nodeId]?.status ?? 'dead') === 'dead';
 }
 
-function better(known: Edge | undefined, link: LinkEntry): Pick<Edge, 'rttUs' | 'kind'> {
-  const rtts = [known?.rttUs ?? null, link.rtt_us].filter((rtt) => rtt !== null);
+function better(known: Edge | undefined, link: LinkEntry): Omit<Edge, 'from' | 'to'> {
+  const rtts = [known?.rttUs, link.rtt_us].filter((rtt) => rtt != null);
+  const rates = [known?.bytesPerS, link.bandwidth_bytes_per_s].filter((rate) => rate != null);
   return {
     rttUs: rtts.length === 0 ? null : Math.min(...rtts),
     kind: link.interface_kind ?? known?.kind ?? null,
+    bytesPerS: rates.length === 0 ? null : Math.min(...rates),
+    rdma: link.rdma || known?.rdma === true,
   };
+}
+
+/** The way of the activations through a model that lies on several nodes. */
+export interface PipelinePath {
+  readonly instanceId: string;
+  readonly modelId: string;
+  readonly tone: Tone;
+  /** Which of the colours it is drawn in. */
+  readonly hue: number;
+  /** In the order of the ranks. */
+  readonly nodeIds: readonly string[];
+}
+
+export const HUES = 6;
+
+export function pipelinePaths(state: PageState): PipelinePath[] {
+  return Object.values(state.instances)
+    .filter(({ shards }) => shards.length > 1)
+    .map((instance) => ({
+      instanceId: instance.instance_id,
+      modelId: instance.model_id,
+      tone: toneOf(instance.status),
+      hue: hueOf(instance.instance_id),
+      nodeIds: [...instance.shards].sort((a, b) => a.rank - b.rank).map(({ node_id: nodeId }) => nodeId),
+    }));
+}
+
+/** The same for an instance wherever it is drawn, and for all pages. */
+export function hueOf(instanceId: string): number {
+  let sum = 0;
+  for (const character of instanceId) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9_973;
+  return sum % HUES;
 }
 
 const BY_NAME = new Intl.Collator('en', { numeric: true });

@@ -32,6 +32,20 @@ export function formatRoundTrip(microseconds: number | null): string {
   return `${milliseconds < 10 ? milliseconds.toFixed(2) : Math.round(milliseconds)} ms`;
 }
 
+/** `1.2 GB/s`, as networks are sold: in powers of ten. */
+export function formatBandwidth(bytesPerSecond: number): string {
+  const scale = BANDWIDTHS.find(({ size }) => bytesPerSecond >= size);
+  if (scale === undefined) return `${Math.round(bytesPerSecond)} B/s`;
+  const scaled = bytesPerSecond / scale.size;
+  return `${scaled < 10 ? scaled.toFixed(1) : Math.round(scaled)} ${scale.unit}`;
+}
+
+const BANDWIDTHS = [
+  { size: 1e9, unit: 'GB/s' },
+  { size: 1e6, unit: 'MB/s' },
+  { size: 1e3, unit: 'kB/s' },
+] as const;
+
 /** @param share from 0 to 1 */
 export function formatShare(share: number): string {
   return `${Math.round(Math.min(1, Math.max(0, share)) * PERCENT)} %`;

@@ -14,8 +14,13 @@ export interface CardSize {
 
 const MOST_ON_ELLIPSE = 10;
 const MOST_SIDE_BY_SIDE = 2;
+/** Two above and one below: all three lines are seen. */
+const TRIANGLE = 3;
 /** Room for the words on the line between two cards. */
 const WIDEST_GAP = 160;
+const WORDS_GAP = 56;
+/** Above and below all cards: what marks a chosen one has room. */
+const MARGIN = 6;
 
 /** @param width what there is, in pixels; the height follows. All cards are inside and none covers another. */
 export function layoutCards(count: number, width: number, card: CardSize): Layout {
@@ -30,6 +35,10 @@ export function layoutCards(count: number, width: number, card: CardSize): Layou
       card.gap,
     );
   }
+  if (count === TRIANGLE && columns >= 2) {
+    const gap = Math.max(card.gap, Math.min(2 * WIDEST_GAP, width / 2 - card.width));
+    return rows(count, width, 2, { ...card, gap }, WORDS_GAP);
+  }
   return columns > MOST_SIDE_BY_SIDE && count <= MOST_ON_ELLIPSE
     ? ellipse(count, width, card)
     : rows(count, width, columns, card);
@@ -43,10 +52,10 @@ function rows(count: number, width: number, columns: number, card: CardSize, gap
     const left = (width - inRow * stepX + card.gap) / 2;
     return {
       x: left + (index % columns) * stepX + card.width / 2,
-      y: gapY + row * stepY + card.height / 2,
+      y: MARGIN + row * stepY + card.height / 2,
     };
   });
-  return { width, height: gapY + Math.ceil(count / columns) * stepY, places };
+  return { width, height: 2 * MARGIN + Math.ceil(count / columns) * stepY - gapY, places };
 }
 
 /**
@@ -67,4 +76,61 @@ function ellipse(count: number, width: number, card: CardSize): Layout {
     return { x: width / 2 + (isLeft ? -bulge : bulge), y };
   });
   return { width, height, places };
+}
+
+/** One step of a pipeline, from a card to the next, drawn as a curve so that several between two cards stay apart. */
+export interface Arc {
+  readonly key: string;
+  readonly hue: number;
+  /** As `d` of an SVG path. */
+  readonly path: string;
+  /** Where its arrow stands, and which way it looks, in degrees. */
+  readonly middle: Point;
+  readonly angle: number;
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** How far curves bend away from the straight line, which has the words of the link. */
+const FIRST_BEND = 68;
+const NEXT_BEND = 26;
+const HALF_TURN = 180;
+
+export function arcsOf(
+  paths: readonly {
+    readonly instanceId: string;
+    readonly hue: number;
+    readonly nodeIds: readonly string[];
+  }[],
+  places: ReadonlyMap<string, Point | undefined>,
+): Arc[] {
+  const bends = new Map<string, number>();
+  return paths.flatMap(({ instanceId, hue, nodeIds }) =>
+    nodeIds.slice(1).flatMap((toId, step) => {
+      const fromId = nodeIds[step] as string;
+      const [from, to] = [places.get(fromId), places.get(toId)];
+      if (from === undefined || to === undefined || fromId === toId) return [];
+      const way = JSON.stringify([fromId, toId]);
+      const already = bends.get(way) ?? 0;
+      bends.set(way, already + 1);
+      return [{ key: `${instanceId} ${step}`, hue, ...curve(from, to, FIRST_BEND + already * NEXT_BEND) }];
+    }),
+  );
+}
+
+function curve(from: Point, to: Point, bend: number): Pick<Arc, 'path' | 'middle' | 'angle'> {
+  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const length = Math.hypot(dx, dy) || 1;
+  const control = {
+    x: (from.x + to.x) / 2 + (dy / length) * bend,
+    y: (from.y + to.y) / 2 - (dx / length) * bend,
+  };
+  return {
+    path: `M${from.x},${from.y} Q${control.x},${control.y} ${to.x},${to.y}`,
+    middle: { x: (from.x + 2 * control.x + to.x) / 4, y: (from.y + 2 * control.y + to.y) / 4 },
+    angle: (Math.atan2(dy, dx) * HALF_TURN) / Math.PI,
+  };
 }

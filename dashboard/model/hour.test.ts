@@ -40,7 +40,7 @@ test('counts are gathered by the minute, rates are by the second', () => {
   assert.match(requests.summary, /^12 requests/);
   const tokens = chart(sample(), 'tokens');
   assert.ok(tokens.series[0]?.points.every(({ value }) => value === 30));
-  assert.equal(readAt(tokens, tokens.untilMs), '30 generated');
+  assert.equal(readAt(tokens, tokens.untilMs), 'generated 30');
   assert.equal(readAt(tokens, tokens.fromMs), '', 'of the time before, nothing is known');
 });
 

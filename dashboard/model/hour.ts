@@ -199,7 +199,7 @@ export function readAt({ series, format }: Pick<Chart, 'series' | 'format'>, atM
   return series
     .flatMap(({ name, points }) => {
       const point = points.findLast((candidate) => candidate.atMs <= atMs);
-      return point === undefined ? [] : [`${format(point.value)} ${name}`];
+      return point === undefined ? [] : [`${name} ${format(point.value)}`];
     })
     .join(' · ');
 }

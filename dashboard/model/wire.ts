@@ -33,6 +33,8 @@ export interface NodeEntry {
   readonly memory?: { readonly total_bytes: number; readonly available_bytes: number };
   readonly cpu?: { readonly cores: number; readonly load_average: number } | null;
   readonly backends?: readonly string[];
+  /** Models whose files it holds. */
+  readonly models?: readonly string[];
   readonly api_url?: string | null;
   readonly last_seen?: string;
 }

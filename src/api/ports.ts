@@ -4,10 +4,21 @@ import type { PlacementPreview } from '../control/placement/previews.js';
 import type { Placement } from '../control/placement/types.js';
 import type { InstanceRecord, MetaInstanceWish, ShardRecord } from '../control/state.js';
 import type { ModelListing } from '../models/listing.js';
+import type { Fault } from '../shared/errors.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import type { CommandId, InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
 import type { HourSample } from '../shared/lastHour.js';
+
+/** An answer goes on at another instance, or at the same one when that is back. */
+export interface GenerationMove {
+  readonly from: InstanceId;
+  readonly to: InstanceId;
+  /** Why the place before was lost. */
+  readonly reason: Fault;
+  /** From the loss of the one place to the request at the other. */
+  readonly waitedMs: number;
+}
 
 /** An accepted request, served by an instance. */
 export interface Generation {
@@ -21,8 +32,15 @@ export interface Generation {
 }
 
 export interface GenerationService {
-  /** Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it. */
-  generate(request: GenerationRequest, signal: AbortSignal): Promise<Generation>;
+  /**
+   * Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it.
+   * @param onMoved told when the answer goes on at another place
+   */
+  generate(
+    request: GenerationRequest,
+    signal: AbortSignal,
+    onMoved?: (move: GenerationMove) => void,
+  ): Promise<Generation>;
   /** Ends a request wherever it is. False when no such request is running. */
   cancel(commandId: CommandId): Promise<boolean>;
 }

@@ -91,7 +91,7 @@ test('R1: a request of a node that is not master is placed, and its end reaches 
   const placedOn = await new Promise<NodeId>((resolve, reject) => {
     asking.cluster.openTask(
       { taskId, commandId: 'command' as CommandId, modelId: MODEL, deadlineMs: 60_000 },
-      { placed: resolve, ended: reject },
+      { placed: ({ nodeId }) => resolve(nodeId), moving: reject, ended: reject },
     );
   });
   assert.equal(placedOn, serving.nodeId);
@@ -142,10 +142,11 @@ test('R57: while a link is silent, requests go to another node that serves the m
       const taskId = name as TaskId;
       const task = { taskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
       const listener = {
-        placed: (nodeId: NodeId) => {
+        placed: ({ nodeId }: { readonly nodeId: NodeId }) => {
           asking.cluster.taskStreamEnded(taskId, 'complete');
           resolve(nodeId);
         },
+        moving: reject,
         ended: reject,
       };
       asking.cluster.openTask(task, listener);
@@ -177,7 +178,7 @@ test('R11: what a node is asked before it stops, and after that, ends with a cod
   const ask = (name: string) => {
     const task = { taskId: name as TaskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
     const ended = new Promise<string>((resolve, reject) => {
-      follower.cluster.openTask(task, { placed: reject, ended: ({ code }) => resolve(code) });
+      follower.cluster.openTask(task, { placed: reject, moving: reject, ended: ({ code }) => resolve(code) });
     });
     const instance = instanceOn(follower, name);
     const answered = follower.cluster.command({ kind: 'CreateInstance', instance });

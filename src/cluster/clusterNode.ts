@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClusterCommand, CommandAnswer } from '../control/cluster/commands.js';
+import type { Assignment, ClusterCommand, CommandAnswer } from '../control/cluster/commands.js';
 import { ControlLog } from '../control/cluster/controlLog.js';
 import type { Entry, Role } from '../control/cluster/messages.js';
 import { NodeCore } from '../control/cluster/nodeCore.js';
@@ -49,12 +49,13 @@ export interface ClusterListener {
 
 /** How the core tells what becomes of a task. */
 export interface TaskListener {
-  placed(nodeId: NodeId, runnerId: RunnerId, instanceId: ClusterTask['instanceId']): void;
+  /** It runs there from now on; told again when it has moved. */
+  placed(assignment: Assignment): void;
+  /** It has lost its place, and may get another. */
+  moving(fault: Fault): void;
   /** The core ended the task; it will hear nothing of it any more. */
   ended(fault: Fault): void;
 }
-
-type ClusterTask = Extract<NodeOutput, { kind: 'TaskPlaced' }>['assignment'];
 
 export interface ClusterNodeComponents {
   readonly links: PeerLinks;
@@ -196,10 +197,15 @@ export class ClusterNode {
     this.#handle({ kind: 'TaskArrived', ...task });
   }
 
-  /** The stream of a task ended by itself. */
+  /** The stream of a task has come to its end. */
   taskStreamEnded(taskId: TaskId, status: 'complete' | 'failed' | 'cancelled'): void {
     this.#tasks.delete(taskId);
     this.#handle({ kind: 'TaskStreamEnded', taskId, status });
+  }
+
+  /** The stream from the place of this attempt broke off. */
+  taskStreamBroken(taskId: TaskId, attemptId: TaskId, fault: Fault, isBegun: boolean): void {
+    this.#handle({ kind: 'TaskStreamBroken', taskId, attemptId, fault, isBegun });
   }
 
   cancelTask(taskId: TaskId, fault: Fault): void {
@@ -299,11 +305,12 @@ export class ClusterNode {
         this.#commands.get(output.key)?.(output.answer);
         this.#commands.delete(output.key);
         return;
-      case 'TaskPlaced': {
-        const { taskId, nodeId, runnerId, instanceId } = output.assignment;
-        this.#tasks.get(taskId)?.placed(nodeId, runnerId, instanceId);
+      case 'TaskPlaced':
+        this.#tasks.get(output.taskId)?.placed(output.assignment);
         return;
-      }
+      case 'TaskMoving':
+        this.#tasks.get(output.taskId)?.moving(output.fault);
+        return;
       case 'TaskEnded': {
         const listener = this.#tasks.get(output.taskId);
         this.#tasks.delete(output.taskId);

@@ -242,6 +242,7 @@ const command = z.discriminatedUnion('kind', [
     apiNodeId: id,
     apiIncarnation: count,
     unreachable: z.array(id).max(LIMITS.peers),
+    avoid: id.nullable(),
   }),
   z.object({ kind: z.literal('CreateInstance'), instance }),
   z.object({ kind: z.literal('DeleteInstance'), instanceId: id }),

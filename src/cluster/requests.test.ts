@@ -3,11 +3,13 @@ import { after, test } from 'node:test';
 import { tasksIn } from '../control/instances.js';
 import type { InstanceRecord } from '../control/state.js';
 import { instanceRecord } from '../control/testing.js';
-import { ShoalError } from '../shared/errors.js';
+import { type Fault, ShoalError } from '../shared/errors.js';
+import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import { GenerationStream, type TerminalEvent } from '../shared/generationStream.js';
-import type { CommandId, InstanceId } from '../shared/ids.js';
-import { TEST_REQUEST as request } from '../shared/testing.js';
+import type { CommandId, InstanceId, RunnerId, TaskId } from '../shared/ids.js';
+import { TEST_REQUEST as request, TEST_STATS as STATS } from '../shared/testing.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
+import type { Move } from './openRequest.js';
 import { Requests } from './requests.js';
 import { startTestNode } from './testing.js';
 
@@ -25,16 +27,18 @@ await node.cluster.command({ kind: 'CreateInstance', instance });
 function setUp() {
   const streams: GenerationStream[] = [];
   const ends: TerminalEvent[] = [];
+  const asked: GenerationRequest[] = [];
   const requests = new Requests({
     cluster: node.cluster,
-    openStream: () => {
+    openStream: (_nodeId, _runnerId, request) => {
+      asked.push(request);
       const stream = new GenerationStream();
       streams.push(stream);
       return stream;
     },
     onEnded: (_, end) => ends.push(end),
   });
-  return { requests, streams, ends };
+  return { requests, streams, ends, asked };
 }
 
 let count = 0;
@@ -96,6 +100,121 @@ test('R10: the deadline ends a request that nobody answers', async () => {
   const { events } = await requests.generate(newRequest(10), forever());
   const end = await events.ended;
   assert.equal(end.kind === 'failed' && end.fault.code, 'deadline_exceeded');
+  await settle();
+  assert.equal(running(), 0);
+});
+
+const GONE: Fault = { code: 'runner_failed', message: 'gone' };
+const TOKEN = (token: number) => ({ kind: 'delta', choice: 0, text: `${token} `, tokens: [token] }) as const;
+const STARTED = { kind: 'started', promptTokens: 3, cachedPromptTokens: 0 } as const;
+
+/** An instance to go on at; gone when the test is over. */
+async function addInstance(t: { after(end: () => Promise<unknown>): void }, id: string): Promise<void> {
+  await node.cluster.command({ kind: 'CreateInstance', instance: { ...instance, ...named(id) } });
+  t.after(() => node.cluster.command({ kind: 'DeleteInstance', instanceId: id as InstanceId }));
+}
+
+function named(id: string): Pick<InstanceRecord, 'instanceId' | 'shards'> {
+  const shards = instance.shards.map((shard) => ({ ...shard, runnerId: `${id}-0` as RunnerId }));
+  return { instanceId: id as InstanceId, shards };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!isSo()) {
+    assert.ok(performance.now() < deadline, 'it did not come to that');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test('R60: an answer goes on at another instance with what its client has, as one task at a time', async (t) => {
+  await addInstance(t, 'b');
+  const { requests, streams, asked, ends } = setUp();
+  const moves: Move[] = [];
+  const request = { ...newRequest(), failpoint: { name: 'runner.die', arg: null } } as const;
+  const { events, instanceId } = await requests.generate(request, forever(), (move) => moves.push(move));
+  const told: GenerationEvent[] = [];
+  const reading = (async () => {
+    for await (const event of events) told.push(event);
+  })();
+  streams[0]?.push(STARTED);
+  streams[0]?.push(TOKEN(7));
+  streams[0]?.fail(GONE);
+  await until(() => streams.length === 2);
+  assert.equal(running(), 1);
+  assert.equal(lastStatus(), 'failed', 'the first place has ended');
+  assert.deepEqual(
+    moves.map(({ from, to, reason }) => [from, to, reason]),
+    [[instanceId, 'b', GONE]],
+  );
+  assert.deepEqual(asked[1]?.resume, [{ tokens: [7], reason: null }]);
+  assert.equal(asked[1]?.failpoint, undefined, 'a fault is caused once');
+  assert.equal(asked[1]?.arrivedAt, asked[0]?.arrivedAt);
+  assert.ok((asked[1]?.deadlineMs ?? 0) < request.deadlineMs, 'the time that has passed is gone');
+  streams[1]?.push(STARTED);
+  streams[1]?.push(TOKEN(8));
+  streams[1]?.push({ kind: 'choice_finished', choice: 0, reason: 'stop' });
+  streams[1]?.push({ kind: 'finished', stats: STATS });
+  await reading;
+  assert.deepEqual(
+    told.map((event) => (event.kind === 'delta' ? event.tokens[0] : event.kind)),
+    ['started', 7, 8, 'choice_finished', 'finished'],
+  );
+  const last = told.at(-1);
+  assert.equal(last?.kind === 'finished' && last.stats.moves, 1);
+  await settle();
+  assert.equal(running(), 0);
+  assert.equal(lastStatus(), 'complete');
+  assert.equal(ends.length, 1);
+});
+
+test('R6: what is wrong with the request itself ends it where it is', async (t) => {
+  await addInstance(t, 'c');
+  const { requests, streams } = setUp();
+  for (const code of ['context_length_exceeded', 'engine_error', 'client_too_slow', 'cancelled'] as const) {
+    const before = streams.length;
+    const { events } = await requests.generate(newRequest(), forever());
+    streams.at(-1)?.fail({ code, message: 'x' });
+    const end = await events.ended;
+    assert.equal(end.kind === 'failed' && end.fault.code, code);
+    assert.equal(streams.length, before + 1);
+  }
+  assert.equal(running(), 0);
+});
+
+test('R10, R11: cancel and deadline hold while an answer waits for a place, and name what it waits after', async () => {
+  const { requests, streams } = setUp();
+  // Nobody else has the model, and the one that had it is gone for as long as this request avoids it.
+  const asked = newRequest();
+  const { events } = await requests.generate(asked, forever());
+  streams[0]?.fail(GONE);
+  await settle();
+  assert.equal(running(), 0, 'it has no place');
+  assert.equal(requests.cancel(asked.commandId), true);
+  const end = await events.ended;
+  assert.equal(end.kind === 'failed' && end.fault.code, 'cancelled');
+  const late = await requests.generate(newRequest(100), forever());
+  streams[1]?.fail(GONE);
+  const lateEnd = await late.events.ended;
+  assert.ok(lateEnd.kind === 'failed' && lateEnd.fault.code === 'deadline_exceeded');
+  assert.match(lateEnd.fault.message, /waited for another place after: gone/);
+  await settle();
+  assert.equal(streams.length, 2);
+});
+
+test('R60: a late end of a stream that was left says nothing of the place that the answer has now', async (t) => {
+  await addInstance(t, 'd');
+  const { requests, streams } = setUp();
+  const { events } = await requests.generate(newRequest(), forever());
+  streams[0]?.fail(GONE);
+  await until(() => streams.length === 2);
+  streams[0]?.fail({ code: 'engine_error', message: 'late' });
+  node.cluster.taskStreamBroken('nobody' as TaskId, 'nobody' as TaskId, GONE, true);
+  await settle();
+  assert.equal(events.isEnded, false);
+  events.abort({ code: 'cancelled', message: 'x' });
+  const end = await (streams[1] as GenerationStream).ended;
+  assert.equal(end.kind === 'failed' && end.fault.code, 'cancelled', 'the runner is told to stop');
   await settle();
   assert.equal(running(), 0);
 });

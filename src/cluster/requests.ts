@@ -1,31 +1,34 @@
 /**
- * The requests that entered through this node. The core decides where each runs and when it must end; here its stream
- * is opened, and whichever end comes first, of the stream or of the task, becomes the end of both.
+ * The requests that entered through this node. The core decides where each runs, when it moves and when it must end;
+ * here its streams are opened, and whichever end comes first, of the answer or of the task, becomes the end of both.
  */
 import { randomUUID } from 'node:crypto';
+import type { Assignment } from '../control/cluster/commands.js';
 import type { TaskStatus } from '../control/state.js';
 import { type Fault, ShoalError, toFault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream, TerminalEvent } from '../shared/generationStream.js';
-import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import type { CommandId, InstanceId, NodeId, TaskId } from '../shared/ids.js';
 import type { ClusterNode } from './clusterNode.js';
-
-/** Opens the stream to the worker that has the runner, on this node or another. */
-type OpenStream = (nodeId: NodeId, runnerId: RunnerId, request: GenerationRequest) => GenerationStream;
+import { type Move, OpenRequest, type OpenStream } from './openRequest.js';
 
 export interface AcceptedRequest {
+  /** Where it ran first. */
   readonly instanceId: InstanceId;
   readonly nodeId: NodeId;
   readonly events: GenerationStream;
 }
 
-/** Told when a request that was accepted ends. */
-type RequestEnded = (request: GenerationRequest, end: TerminalEvent) => void;
-
 export interface RequestsComponents {
-  readonly cluster: Pick<ClusterNode, 'openTask' | 'taskStreamEnded' | 'cancelTask' | 'taskOf'>;
+  readonly cluster: Pick<
+    ClusterNode,
+    'openTask' | 'taskStreamEnded' | 'taskStreamBroken' | 'cancelTask' | 'taskOf'
+  >;
   readonly openStream: OpenStream;
-  readonly onEnded: RequestEnded;
+  /** Told when a request that was accepted ends. */
+  readonly onEnded: (request: GenerationRequest, end: TerminalEvent) => void;
+  /** Told when an answer goes on at another place. @default nobody is */
+  readonly onMoved?: (request: GenerationRequest, move: Move) => void;
 }
 
 export class Requests {
@@ -37,17 +40,36 @@ export class Requests {
 
   /**
    * @param clientSignal its reason says why the client's side ended the request
+   * @param onMoved told when the answer goes on at another place
    * @throws {ShoalError} when no instance can take the request, or it ended before one did
    */
-  generate(request: GenerationRequest, clientSignal: AbortSignal): Promise<AcceptedRequest> {
-    const { cluster } = this.#components;
+  generate(
+    request: GenerationRequest,
+    clientSignal: AbortSignal,
+    onMoved: (move: Move) => void = () => undefined,
+  ): Promise<AcceptedRequest> {
+    const { cluster, openStream } = this.#components;
     const taskId = randomUUID() as TaskId;
     const { commandId, modelId, deadlineMs } = request;
+    const open = new OpenRequest(
+      {
+        openStream,
+        onBroken: (attemptId, fault, isBegun) => cluster.taskStreamBroken(taskId, attemptId, fault, isBegun),
+        onMoved: (move) => {
+          onMoved(move);
+          this.#components.onMoved?.(request, move);
+        },
+      },
+      request,
+    );
     return new Promise((resolve, reject) => {
-      let events: GenerationStream | null = null;
+      let isAccepted = false;
       const cancel = () => cluster.cancelTask(taskId, toFault(clientSignal.reason));
       // The core looks at its clock a few times a second: a deadline is kept to the millisecond here.
-      const deadline = setTimeout(() => cluster.cancelTask(taskId, deadlinePassed(request)), deadlineMs);
+      const deadline = setTimeout(
+        () => cluster.cancelTask(taskId, deadlinePassed(request, open.lossFault)),
+        deadlineMs,
+      );
       const settle = () => {
         clearTimeout(deadline);
         clientSignal.removeEventListener('abort', cancel);
@@ -56,14 +78,16 @@ export class Requests {
       cluster.openTask(
         { taskId, commandId, modelId, deadlineMs },
         {
-          placed: (nodeId, runnerId, instanceId) => {
-            events = this.#stream(taskId, nodeId, runnerId, request, settle);
-            resolve({ instanceId, nodeId, events });
+          placed: (assignment) => {
+            if (!isAccepted) resolve(this.#accept(taskId, request, assignment, open, settle));
+            isAccepted = true;
+            open.placed(assignment);
           },
+          moving: (fault) => open.moving(fault),
           ended: (fault) => {
             settle();
-            if (events === null) reject(ShoalError.fromFault(fault));
-            else events.abort(fault);
+            if (isAccepted) open.events.abort(fault);
+            else reject(ShoalError.fromFault(fault));
           },
         },
       );
@@ -80,21 +104,20 @@ export class Requests {
     return true;
   }
 
-  #stream(
+  #accept(
     taskId: TaskId,
-    nodeId: NodeId,
-    runnerId: RunnerId,
     request: GenerationRequest,
+    { instanceId, nodeId }: Assignment,
+    { events }: OpenRequest,
     settle: () => void,
-  ): GenerationStream {
-    const { cluster, openStream, onEnded } = this.#components;
-    const events = openStream(nodeId, runnerId, request);
+  ): AcceptedRequest {
+    const { cluster, onEnded } = this.#components;
     void events.ended.then((end) => {
       settle();
       cluster.taskStreamEnded(taskId, taskStatus(end));
       onEnded(request, end);
     });
-    return events;
+    return { instanceId, nodeId, events };
   }
 }
 
@@ -103,6 +126,10 @@ function taskStatus(end: TerminalEvent): Exclude<TaskStatus, 'running'> {
   return end.fault.code === 'cancelled' ? 'cancelled' : 'failed';
 }
 
-function deadlinePassed(request: GenerationRequest): Fault {
-  return { code: 'deadline_exceeded', message: `the request did not end within ${request.deadlineMs} ms` };
+function deadlinePassed({ deadlineMs }: GenerationRequest, loss: Fault | null): Fault {
+  const waited = loss === null ? '' : `; it waited for another place after: ${loss.message}`;
+  return {
+    code: 'deadline_exceeded',
+    message: `the request did not end within ${deadlineMs} ms${waited}`,
+  };
 }

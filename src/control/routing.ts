@@ -3,7 +3,7 @@
  * skipped, one whose runners are still starting is not, so that early requests wait instead of being refused.
  */
 import type { Fault } from '../shared/errors.js';
-import type { ModelId, NodeId } from '../shared/ids.js';
+import type { InstanceId, ModelId, NodeId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
 import { instanceStatus, isNodeGone, runnersOf, runningTasks } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
@@ -18,15 +18,19 @@ export interface RoutingWish {
   readonly modelId: ModelId;
   /** Nodes that the asking node has no link to. */
   readonly unreachable: ReadonlySet<NodeId>;
+  /** An instance that shall not take it. @default none */
+  readonly avoid?: InstanceId | null;
 }
 
 /** The healthy instance of the model with the fewest running tasks; the smallest id where they are equal. */
 export function chooseInstance(
   state: ClusterState,
-  { modelId, unreachable }: RoutingWish,
+  { modelId, unreachable, avoid = null }: RoutingWish,
   now: number,
 ): Choice {
-  const all = [...state.instances.values()].filter((instance) => instance.modelId === modelId);
+  const all = [...state.instances.values()].filter(
+    (instance) => instance.modelId === modelId && instance.instanceId !== avoid,
+  );
   if (all.length === 0) {
     return { fault: { code: 'no_instance', message: `no instance of ${modelId} is running` } };
   }

@@ -55,9 +55,11 @@ export type StepResult =
   | { readonly kind: 'logits'; readonly rows: readonly Float32Array[] }
   /** `[rows, hiddenSize]`, valid until the next step. */
   | { readonly kind: 'hidden'; readonly hidden: Float32Array }
+  /** A slice other than rank 0 has done its part: rank 0 gives the logits. */
+  | { readonly kind: 'added' }
   /** No room in the KV cache for these rows; nothing has changed. */
   | { readonly kind: 'no_room' }
-  /** The abort flag was set; cells of this step's rows are removed again. */
+  /** The abort flag was set, of slices that of any rank; cells of this step's rows are removed again. */
   | { readonly kind: 'aborted' };
 
 export interface Engine {
@@ -110,4 +112,18 @@ export interface EngineOptions {
   /** Layers to put on the GPU, when there is a backend for one. @default 0 */
   readonly gpuLayers?: number;
   readonly onProgress?: LoadProgress;
+}
+
+/**
+ * Sums over the ranks of a model that is divided into tensor slices. Every rank makes the same sums in the same order
+ * with buffers of the same length, because all of them compute the same steps.
+ */
+export interface SliceSums {
+  /** Memory that sums can be made in, `length` floats, for as long as the engine is open. It never moves. */
+  allocate(length: number): Float32Array;
+  /**
+   * Replaces the numbers of a part of that memory by their sums over all ranks, the same bits on every rank. Blocks the
+   * thread. @throws {ShoalError} when a rank is lost; the step then fails with it, and is forgotten
+   */
+  sum(buffer: Float32Array): void;
 }

@@ -9,6 +9,7 @@ import { readGguf } from './gguf/reader.js';
 import { type WritableMetadata, writeGguf } from './gguf/writer.js';
 import { estimateMemory, estimateShardMemory } from './memory.js';
 import { legalCuts } from './sharding/legalCuts.js';
+import { tensorSlices } from './sharding/tensorSlices.js';
 import {
   TEST_HEAD_BYTES,
   TEST_LAYER_BYTES,
@@ -109,6 +110,8 @@ describe('R61: where a model may be cut', () => {
   test('a file that describes no network is not cut, and says why', () => {
     const legal = legalCuts({ ...card(), shape: null, refusal: 'It is a song.' });
     assert.deepEqual(legal, { canBeCut: false, reason: 'It is a song.' });
+    const slices = tensorSlices({ ...card(), shape: null, refusal: 'It is a song.' });
+    assert.deepEqual(slices, { canBeSliced: false, reason: 'It is a song.' });
   });
 });
 

@@ -9,6 +9,7 @@ import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
 import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
+import { findTensorSlices, type TensorSlices } from './sharding/tensorSlices.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */
@@ -28,6 +29,8 @@ export interface ModelShape extends AttentionShape {
   readonly cache: CacheShape;
   /** Asked for with `legalCuts` of sharding/legalCuts.ts. */
   readonly legalCuts: LegalCuts;
+  /** Asked for with `tensorSlices` of sharding/tensorSlices.ts. */
+  readonly tensorSlices: TensorSlices;
 }
 
 export interface ModelCard {
@@ -121,6 +124,7 @@ function shapeOf(gguf: GgufFile, architecture: string): ModelShape | string {
     usedExpertsShare: usedExpertsShareOf(gguf, architecture),
     cache: cacheShapeOf(gguf, architecture, attention),
     legalCuts: findLegalCuts(gguf, architecture, layers),
+    tensorSlices: findTensorSlices(gguf, architecture),
   };
 }
 

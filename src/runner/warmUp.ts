@@ -29,6 +29,7 @@ const DRAW: Draw = {
     forbidden: [],
     topLogprobs: 0,
     prompt: [],
+    known: [],
   },
 };
 

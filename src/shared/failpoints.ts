@@ -1,6 +1,7 @@
 /**
  * Faults that tests can cause on purpose. A node takes them only when it was started with `--failpoints`, in a header
- * or on a route of their own: no text of a request can cause one.
+ * or on a route of their own: no text of a request can cause one. One that came with a request does not move with it,
+ * except with `=always`.
  */
 const FAILPOINTS = {
   'runner.die': 'the runner process is killed',
@@ -42,4 +43,12 @@ export function parseFailpoint(text: string): Failpoint | null {
 /** The text that `parseFailpoint` reads. */
 export function formatFailpoint({ name, arg }: Failpoint): string {
   return arg === null ? name : `${name}=${arg}`;
+}
+
+const ALWAYS = 'always';
+
+/** What a request that moves to another place carries on: a fault is caused once, or with `=always` at each place. */
+export function movedFailpoint(failpoint: Failpoint | undefined): Failpoint | undefined {
+  const isKept = failpoint?.arg === ALWAYS || failpoint?.name === 'runner.slow_token';
+  return isKept ? failpoint : undefined;
 }

@@ -58,10 +58,24 @@ export interface GenerationRequest {
   readonly topLogprobs: number | null;
   /** Choices that share the prompt. Choice i draws with seed + i. */
   readonly choices: number;
+  /** When the request came, in ms since the epoch, for a template that tells the date. @default the runner's own time */
+  readonly arrivedAt?: number;
+  /**
+   * How far each choice has come on a runner that was lost, in their order: this one goes on there, and says nothing
+   * again of what stands here.
+   */
+  readonly resume?: readonly ResumedChoice[];
   /** A fault to cause while this request runs; tests only. */
   readonly failpoint?: Failpoint;
   /** Milliseconds that the whole request may take, counted by each process from its receipt. */
   readonly deadlineMs: number;
+}
+
+/** What the client has of one choice. */
+export interface ResumedChoice {
+  readonly tokens: readonly number[];
+  /** Why it has ended; null while it goes on. */
+  readonly reason: FinishReason | null;
 }
 
 export interface TokenLogprob {
@@ -91,6 +105,8 @@ export interface GenerationStats {
   readonly timeToFirstTokenMs: number;
   readonly decodeMs: number;
   readonly peakMemoryBytes: number;
+  /** How often the answer went on at another place. @default 0 */
+  readonly moves?: number;
 }
 
 /** The tags around reasoning at the beginning of a choice's text. */

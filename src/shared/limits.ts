@@ -7,6 +7,9 @@ export const LIMITS = {
   requestBodyBytes: 8 * 1024 * 1024,
   /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
   instanceQueueRequests: 256,
+  /** Places that one request may move to when it loses the one it had, and runners that may die while they compute it. */
+  requestMoves: 8,
+  requestCrashes: 3,
   /** Requests that the runner's scheduler holds back while the KV cache is full; they wait in arrival order. */
   runnerQueueRequests: 512,
   /** Choices (`n`) of one request. */
@@ -282,11 +285,21 @@ export const TIMES = {
   nodeLossGraceMs: 10_000,
   /** Of two instances of one wish that both serve, an idle one is kept this long: its users may still be joining. */
   surplusGraceMs: 5_000,
+  /**
+   * Two living nodes that an instance needs a link between have none for this long: longer than it takes to give a link
+   * up and to dial another path.
+   */
+  linkLossConfirmMs: 10_000,
   /** An instance that served for this long is healthy: failures before are forgiven. */
   healthyMs: 300_000,
   /** Between two attempts: this, doubled each time, at most that. */
   attemptBaseMs: 2_000,
   attemptMaxMs: 60_000,
+  /** A request that lost its place does not go back there before this: the others may not know yet. */
+  avoidMs: 500,
+  /** One that finds no other place looks again after this, doubled each time, at most that. */
+  moveRetryMs: 250,
+  moveLongestRetryMs: 2_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */
@@ -360,6 +373,8 @@ export const TIMES = {
   sideChannelOpenMs: 10_000,
   /** One round of the side channel, until every rank has contributed. */
   sideChannelRoundMs: 60_000,
+  /** A round whose master was lost, or is not there yet, is asked for again after this. */
+  sideChannelRetryMs: 250,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */

@@ -1,5 +1,5 @@
 /** What the tests of several rooms share. */
-import type { GenerationRequest } from './generation.js';
+import type { GenerationRequest, GenerationStats } from './generation.js';
 import type { CommandId, ModelId } from './ids.js';
 
 export const TEST_MODEL = 'tiny' as ModelId;
@@ -16,4 +16,16 @@ export const TEST_REQUEST: GenerationRequest = {
   topLogprobs: null,
   choices: 1,
   deadlineMs: 60_000,
+};
+
+/** Numbers that can be told apart. */
+export const TEST_STATS: GenerationStats = {
+  promptTokens: 7,
+  cachedPromptTokens: 0,
+  generatedTokens: 9,
+  queueMs: 1,
+  prefillMs: 2,
+  timeToFirstTokenMs: 3,
+  decodeMs: 4,
+  peakMemoryBytes: 5,
 };

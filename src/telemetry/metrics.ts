@@ -36,6 +36,8 @@ export class Metrics {
   readonly #queueTime: Histogram;
   readonly #promptTokens: Counter<'cached'>;
   readonly #generatedTokens: Counter;
+  readonly #requestMoves: Counter<'code'>;
+  readonly #moveTime: Histogram;
   readonly #runnerRestarts: Counter;
   readonly #runnerFailures: Counter<'code' | 'end'>;
 
@@ -75,6 +77,18 @@ export class Metrics {
     this.#generatedTokens = new Counter({
       name: 'shoal_generated_tokens_total',
       help: 'Tokens of finished requests, all choices together.',
+      registers,
+    });
+    this.#requestMoves = new Counter({
+      name: 'shoal_request_moves_total',
+      help: 'Answers that went on at another place, by the error code of the loss of the one before.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#moveTime = new Histogram({
+      name: 'shoal_request_move_seconds',
+      help: 'From the loss of the place of an answer to its request at the next one.',
+      buckets: DURATION_BUCKETS_S,
       registers,
     });
     this.#runnerRestarts = new Counter({
@@ -123,6 +137,12 @@ export class Metrics {
     this.#promptTokens.inc({ cached: 'yes' }, stats.cachedPromptTokens);
     this.#promptTokens.inc({ cached: 'no' }, stats.promptTokens - stats.cachedPromptTokens);
     this.#generatedTokens.inc(stats.generatedTokens);
+  }
+
+  /** An answer goes on at another place. */
+  requestMoved(code: ErrorCode, waitedMs: number): void {
+    this.#requestMoves.inc({ code });
+    this.#moveTime.observe(waitedMs / MILLISECONDS_PER_SECOND);
   }
 
   /** @param end a signal such as `SIGKILL`, or `exit CODE` */

@@ -1,77 +1,265 @@
-/** The page over two real machines: served by the one, answered by the other, and through the loss of the master. */
+/** The page over three real machines: a model is made to run, fails, comes back, is given up and deleted; a machine is lost. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { NodeGroup } from '../support/nodeGroup.js';
-import { Browser, picture, seriousFindings, whyNoBrowser } from './browser.js';
+import type { NodeProcess } from '../support/nodeProcess.js';
+import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
 
 const BOUND_MS = 120_000;
 const MODEL = 'shoal-guide';
+const PHONE = { width: 390, height: 780 };
+const WIDE = { width: 1280, height: 860 };
 const skip = whyNoBrowser() ?? false;
 
-describe('the dashboard of two machines', { skip }, () => {
-  test('R74: the page of one machine shows the other, talks to its model, and outlives it', {
-    timeout: BOUND_MS,
-  }, async (t) => {
-    const group = new NodeGroup();
-    let browser: Browser | null = null;
-    t.after(async () => {
+const modelCard = (page: Page) => page.getByRole('article', { name: `Model ${MODEL}` });
+
+/** Writes down every headline of the model that the page ever showed. */
+const WATCH_HEADLINES = `
+  window.headlines = new Set();
+  new MutationObserver(() => {
+    for (const one of document.querySelectorAll('[data-testid=headline]')) window.headlines.add(one.textContent);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });`;
+
+/** From the top, and without the mark of what has the focus. */
+async function calmPicture(page: Page, name: string): Promise<void> {
+  await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
+  await picture(page, name);
+}
+
+interface WishState {
+  readonly status: string;
+  readonly consecutive_failures: number;
+}
+
+async function onlyWish(node: NodeProcess): Promise<WishState> {
+  const [wish] = (await (await fetch(`${node.url}/meta_instances`)).json()) as WishState[];
+  assert.ok(wish !== undefined, 'there is a wish');
+  return wish;
+}
+
+async function arm(node: NodeProcess): Promise<void> {
+  const answer = await fetch(`${node.url}/debug/failpoints`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'runner.fail_loading' }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+/** Has each attempt at the only wish fail, until none is left. */
+async function failUntilGivenUp(node: NodeProcess): Promise<void> {
+  const deadline = Date.now() + BOUND_MS;
+  for (;;) {
+    await arm(node);
+    const { consecutive_failures: failures } = await onlyWish(node);
+    for (;;) {
+      const wish = await onlyWish(node);
+      if (wish.status === 'failed') return;
+      if (wish.consecutive_failures > failures) break;
+      assert.ok(Date.now() < deadline, `it has not failed again: ${JSON.stringify(wish)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+describe('the dashboard of three machines', { skip }, () => {
+  const group = new NodeGroup();
+  let browser: Browser;
+  let anchor: NodeProcess;
+  let buoy: NodeProcess;
+  let opened: WatchedPage;
+  let page: Page;
+  /** Another tab of the same browser, served by another machine. */
+  let tab: Page;
+
+  before(
+    async () => {
+      const add = (name: string, ...more: readonly string[]) =>
+        group.add(null, '--no-discovery', '--failpoints', '--name', name, ...more);
+      anchor = await add('anchor');
+      buoy = await add('buoy', '--peer', anchor.peerAddress);
+      await add('capstan', '--peer', anchor.peerAddress);
+      await group.agreed();
+      browser = await Browser.launch();
+      opened = await browser.open(`${anchor.url}/`);
+      page = opened.page;
+      tab = await opened.openBeside(`${buoy.url}/`);
+    },
+    { timeout: BOUND_MS },
+  );
+
+  after(
+    async () => {
       await browser?.close();
       await group.stop();
-    });
-    const one = await group.add(null, '--no-discovery', '--name', 'one', '--serve', MODEL);
-    const two = await group.add(null, '--no-discovery', '--name', 'two', '--peer', one.peerAddress);
-    await group.agreed();
-    await group.ready(1);
-    browser = await Browser.launch();
-    const { page, complaints, openBeside } = await browser.open(`${two.url}/`);
-    for (const name of ['one', 'two']) await page.getByRole('article', { name: `Node ${name}` }).waitFor();
-    assert.match(await page.getByRole('article', { name: 'Node two' }).textContent(), /this node/);
-    assert.match(await page.getByRole('article', { name: 'Node one' }).textContent(), /master/);
+    },
+    { timeout: BOUND_MS },
+  );
+
+  test('R74, R41: a model is made to run on chosen machines, by keyboard, with what it would take shown before', {
+    timeout: BOUND_MS,
+  }, async () => {
+    for (const name of ['anchor', 'buoy', 'capstan'])
+      await page.getByRole('article', { name: `Node ${name}` }).waitFor();
     await page
-      .getByText(/^[\d.]+ ms$/)
+      .getByText(/^[\d.]+ ms/)
       .first()
       .waitFor();
-    await page
-      .getByRole('article', { name: `Model ${MODEL}` })
-      .getByTestId('phase')
-      .getByText('ready')
-      .waitFor();
+    await page.getByText('No model runs here yet.').waitFor();
+    await page.evaluate(WATCH_HEADLINES);
+    await page.getByRole('button', { name: 'Run a model' }).press('Enter');
+    await page.getByRole('radio', { name: new RegExp(MODEL) }).press('Space');
+    const placement = page.getByTestId('placement');
+    await placement.getByText('It fits.').waitFor();
+    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
+    await placement.getByText(/as asked for by name/).waitFor();
+    const row = page.locator(`[data-node-row="${buoy.nodeId}"]`);
+    assert.match(await row.textContent(), /takes layers 0 to 7 of 8/);
+    assert.match(await page.getByRole('article', { name: 'Node buoy' }).textContent(), /layers 0–7/);
     assert.deepEqual(await seriousFindings(page), []);
-    await picture(page, 'two-nodes-light');
+    await page.setViewportSize({ ...WIDE, height: 1_080 });
+    await picture(page, 'create-light');
+    await page.setViewportSize(PHONE);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.deepEqual(await seriousFindings(page), []);
+    const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+    assert.ok(overflow <= 0, `the form is ${overflow} pixels too wide for a phone`);
+    await page.evaluate(`document.querySelector('form').scrollIntoView()`);
+    await picture(page, 'create-phone-dark');
+    await page.setViewportSize(WIDE);
+    await page.emulateMedia({ colorScheme: 'light' });
+    // What cannot be says so, machine by machine.
+    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
+    await page.getByText(/^How it runs/).click();
+    await page.getByLabel('At least so many machines').fill('40');
+    await page.getByLabel('At least so many machines').press('Tab');
+    await placement.getByText('It cannot run like this.').waitFor();
+    await placement.getByText(/40 nodes are asked for/).waitFor();
+    assert.equal(await page.getByRole('button', { name: `Run ${MODEL}` }).isDisabled(), true);
+    await page.getByLabel('At least so many machines').fill('');
+    await page.getByLabel('At least so many machines').press('Tab');
+    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
+    await placement.getByText(/as asked for by name/).waitFor();
+    await page.getByRole('button', { name: `Run ${MODEL}` }).press('Enter');
+    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
+    const focused = await page.evaluate<string>('document.activeElement.ariaLabel');
+    assert.equal(focused, `Model ${MODEL}`, 'what was made has the focus');
+    const headlines = await page.evaluate<string[]>('[...window.headlines]');
+    for (const phase of ['loading on buoy', 'It answers requests, on buoy'])
+      assert.ok(
+        headlines.some((line) => line.includes(phase)),
+        `${phase}: ${headlines.join(' | ')}`,
+      );
+    await modelCard(tab).getByTestId('phase').getByText('ready').waitFor();
+    await calmPicture(page, 'three-machines-light');
+  });
 
+  test('R74, R26: a killed runner is seen to be retried, and back, in both tabs', {
+    timeout: BOUND_MS,
+  }, async () => {
+    const { runners } = await anchor.state();
+    const pid = Object.values(runners)[0]?.pid;
+    assert.ok(pid != null);
+    process.kill(pid, 'SIGKILL');
+    await modelCard(page).getByTestId('retries').getByText('retry 1 of 3').waitFor();
+    await modelCard(tab).getByTestId('retries').getByText('retry 1 of 3').waitFor();
+    assert.match(await modelCard(page).textContent(), /buoy: the runner failed .*SIGKILL/);
+    assert.match(await modelCard(page).textContent(), /Retry 1 of 3 follows/);
+    assert.deepEqual(await seriousFindings(page), []);
+    await calmPicture(page, 'retrying-light');
+    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
+    await modelCard(tab).getByText('1 of 3 retries used').waitFor();
+  });
+
+  test('R74, R28: what fails too often is given up with its reasons, retried by hand, and deleted by keyboard', {
+    timeout: 2 * BOUND_MS,
+  }, async () => {
+    const { runners } = await anchor.state();
+    const pid = Object.values(runners)[0]?.pid;
+    assert.ok(pid != null);
+    await arm(buoy);
+    process.kill(pid, 'SIGKILL');
+    await failUntilGivenUp(buoy);
+    const card = modelCard(page);
+    await card.getByText('given up').waitFor();
+    const told = await card.textContent();
+    assert.match(told, /failed \d times in a row and is not tried any more/);
+    assert.match(told, /buoy: /);
+    assert.match(told, /press Retry/);
+    await page
+      .getByRole('region', { name: 'Problems' })
+      .getByText(`${MODEL} is not served: it was given up`)
+      .click();
+    assert.deepEqual(await seriousFindings(page), []);
+    await calmPicture(page, 'failed-light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.deepEqual(await seriousFindings(page), []);
+    await calmPicture(page, 'failed-dark');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await card.getByRole('button', { name: /^Retry now/ }).click();
+    await card.getByTestId('phase').getByText('ready').waitFor();
+
+    const remove = card.getByRole('button', { name: `Delete ${MODEL}` });
+    await remove.press('Enter');
+    const question = card.getByRole('group', { name: /^Stop it for good/ });
+    await question.waitFor();
+    await page.keyboard.press('Escape');
+    await question.waitFor({ state: 'detached' });
+    await page.keyboard.press('Enter');
+    await question.getByRole('button', { name: 'Delete' }).press('Enter');
+    await card.waitFor({ state: 'detached' });
+    await modelCard(tab).waitFor({ state: 'detached' });
+    await tab.close();
+    assert.deepEqual(opened.complaints, []);
+  });
+
+  test('R74: the page of one machine talks to the model of another, and outlives it', {
+    timeout: BOUND_MS,
+  }, async () => {
+    await fetch(`${buoy.url}/meta_instance`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model_id: MODEL, node_ids: [buoy.nodeId] }),
+    });
+    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
     await page.getByRole('navigation').getByRole('link', { name: 'Chat' }).click();
     await page.getByLabel('Message', { exact: true }).fill('What is Shoal?');
     await page.getByRole('button', { name: 'Send', exact: true }).click();
     const answer = page.locator('article.assistant[data-status="done"]');
     await answer.waitFor();
-    assert.match(await answer.getByTestId('facts').textContent(), /served by one/);
-    const tab = await openBeside(`${two.url}/#chat`);
-    await tab.getByRole('button', { name: 'What is Shoal?', exact: true }).click();
-    await tab.getByText(/Conversations stay in this browser/).waitFor();
-    await tab.getByRole('button', { name: 'Delete the conversation What is Shoal?' }).click();
-    await page.getByRole('button', { name: 'What is Shoal?', exact: true }).waitFor({ state: 'detached' });
-    await tab.close();
+    assert.match(await answer.getByTestId('facts').textContent(), /served by buoy/);
+    const chatTab = await opened.openBeside(`${anchor.url}/#chat`);
+    const kept = (one: Page) => one.getByRole('complementary', { name: 'Conversations' });
+    await kept(chatTab).getByRole('button', { name: 'What is Shoal?', exact: true }).click();
+    await chatTab.getByText(/Conversations stay in this browser/).waitFor();
+    await chatTab.getByRole('button', { name: 'Delete the conversation What is Shoal?' }).click();
+    await kept(page)
+      .getByRole('button', { name: 'What is Shoal?', exact: true })
+      .waitFor({ state: 'detached' });
+    await chatTab.close();
 
-    one.child.kill('SIGKILL');
+    buoy.child.kill('SIGKILL');
     await page.getByRole('navigation').getByRole('link', { name: 'Cluster' }).click();
-    await page.getByRole('article', { name: 'Node one' }).getByText('dead').waitFor();
-    await page.getByRole('article', { name: 'Node two' }).getByText('master').waitFor();
-    const phase = page.getByRole('article', { name: `Model ${MODEL}` }).getByTestId('phase');
-    await phase.getByText('its node is gone').waitFor();
-    await picture(page, 'node-lost-light');
+    await page.getByRole('article', { name: 'Node buoy' }).getByText('dead').waitFor();
+    await modelCard(page).getByTestId('phase').getByText('its node is gone').waitFor();
+    await modelCard(page).getByText('buoy is gone').waitFor();
+    await calmPicture(page, 'node-lost-light');
     await page.getByRole('button', { name: 'Table' }).click();
-    await page.getByRole('button', { name: 'Forget one' }).click();
+    await page.getByRole('button', { name: 'Forget buoy' }).click();
     await page
       .getByRole('group', { name: /^Drop its record/ })
       .getByRole('button', { name: 'Forget' })
       .click();
-    await page.getByRole('row').filter({ hasText: 'one' }).first().waitFor({ state: 'detached' });
+    await page.getByRole('row').filter({ hasText: 'buoy' }).first().waitFor({ state: 'detached' });
     // The wish for the model on that node outlives it, and says why it is not served.
-    await page
-      .getByRole('article', { name: `Model ${MODEL}` })
+    await modelCard(page)
       .getByText(/No node is known/)
       .first()
       .waitFor();
-    assert.deepEqual(complaints, []);
+    await page
+      .getByRole('region', { name: 'Problems' })
+      .getByText(/there is no place for it/)
+      .waitFor();
+    assert.deepEqual(opened.complaints, []);
   });
 });

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestApi, type TestApi } from '../../src/api/testing/testApi.js';
-import { Browser, picture, seriousFindings, whyNoBrowser } from './browser.js';
+import type { NodeId } from '../../src/shared/ids.js';
+import { Browser, seriousFindings, whyNoBrowser } from './browser.js';
 import { instance, largeState, node, runner, wish } from './madeUpState.js';
 
 const BOUND_MS = 90_000;
@@ -41,21 +42,65 @@ describe('the page', { skip }, () => {
   test('R74: nothing that a model or a machine says becomes part of the page', {
     timeout: BOUND_MS,
   }, async () => {
+    const verdict = { node_id: ATTACK, name: ATTACK, reason: ATTACK };
     const failed = { status: 'failed', error: { code: ATTACK, message: ATTACK, stderr_tail: [ATTACK] } };
     api.state = {
       index: 7,
       node_id: 'n1',
       master_node_id: 'n1',
-      nodes: { n1: node('n1', ATTACK, { backends: [ATTACK], addresses: [ATTACK] }) },
+      nodes: {
+        n1: node('n1', ATTACK, {
+          backends: [ATTACK],
+          addresses: [ATTACK],
+          models: [ATTACK],
+          memory_bytes: 1,
+        }),
+      },
       links: [],
       instances: { i: instance('i', ATTACK, ['n1']) },
       runners: { 'i-r0': runner('i-r0', 'n1', failed) },
+      meta_instances: {
+        m: wish('m', `${ATTACK} wished`, {
+          status: 'pending',
+          errors: [{ at: ATTACK, node_id: ATTACK, message: ATTACK }],
+          placement_error: { at: ATTACK, message: ATTACK, nodes: [verdict] },
+        }),
+      },
       tasks: {},
+    };
+    api.commands.placing = {
+      kind: 'refused',
+      code: 'too_large',
+      message: ATTACK,
+      canFitLater: true,
+      nodes: [
+        {
+          nodeId: 'n1' as NodeId,
+          name: ATTACK,
+          code: 'no_memory',
+          reason: ATTACK,
+          memoryOfferedBytes: 2,
+          memoryFreeBytes: 1,
+        },
+      ],
     };
     const { page, complaints, requests, close } = await browser.open(`${api.url}/`);
     try {
       await page.getByRole('article', { name: /^Node <img/ }).waitFor();
-      await page.getByRole('article', { name: /^Model <img/ }).waitFor();
+      await page
+        .getByRole('article', { name: /^Model <img/ })
+        .first()
+        .waitFor();
+      await page
+        .getByRole('region', { name: 'Problems' })
+        .getByText(/is not served/)
+        .click();
+      await page.getByRole('button', { name: 'Run a model' }).click();
+      await page.getByRole('radio', { name: /^<img/ }).click();
+      await page.getByTestId('placement').getByText('It does not fit now.').waitFor();
+      assert.match(await page.getByTestId('placement').textContent(), /<script>window.owned=2/);
+      await page.getByText('Every way to place it').click();
+      await page.getByText(/^✕/).first().waitFor();
       await page.getByRole('navigation').getByRole('link', { name: 'Connect' }).click();
       await page.getByRole('heading', { name: 'Connect' }).waitFor();
       await page.getByRole('navigation').getByRole('link', { name: 'Chat' }).click();
@@ -136,15 +181,19 @@ describe('the page', { skip }, () => {
     const { page, complaints, close } = await browser.open(`${api.url}/`);
     try {
       const retrying = page.getByRole('article', { name: 'Model sharded' });
-      await retrying.getByText('Failed 1 of 3 times in a row; next attempt in').waitFor();
+      await retrying.getByTestId('retries').getByText('retry 1 of 3').waitFor();
+      assert.match(await retrying.textContent(), /Retry 1 of 3 follows in 5\d s/);
       assert.match(await retrying.textContent(), /loading 50 %/);
       assert.match(await retrying.textContent(), /warming up/);
-      assert.match(await retrying.textContent(), /on lighthouse: Terminated \(signal=6 SIGABRT\)/);
+      assert.match(await retrying.textContent(), /lighthouse: Terminated \(signal=6 SIGABRT\)/);
       const failed = page.getByRole('article', { name: 'Model too-large' });
-      assert.match(await failed.textContent(), /40 GiB are needed/);
+      const problem = page.getByRole('region', { name: 'Problems' });
+      await problem.getByText('too-large is not served: there is no place for it').click();
+      await problem.getByText('lighthouse has 20 GiB, 40 GiB are needed').waitFor();
+      await problem.getByRole('button', { name: 'Go to too-large' }).click();
+      assert.equal(await page.evaluate('document.activeElement.id'), 'entry-m2');
       assert.equal(await failed.getByRole('button', { name: /^Retry now/ }).count(), 1);
       assert.deepEqual(await seriousFindings(page), []);
-      await picture(page, 'retrying-light');
       assert.deepEqual(complaints, []);
     } finally {
       await close();

@@ -124,6 +124,29 @@ const CASES: readonly Case[] = [
     harm: { input: (input) => (input.kind === 'TaskCancelled' ? null : input) },
   },
   {
+    what: 'the places of a request are not told apart, and a frozen one that goes on is heard again',
+    invariant: 'whole-answers',
+    faults: ['partition'],
+    harm: {
+      outputs: (outputs) =>
+        outputs.flatMap((output): NodeOutput[] => {
+          // The place that is lost is not left, and its stream bears the name of the next.
+          if (output.kind === 'TaskMoving') return [];
+          if (output.kind !== 'TaskPlaced') return [output];
+          return [{ ...output, assignment: { ...output.assignment, taskId: output.taskId } }];
+        }),
+    },
+  },
+  {
+    what: 'a request ends with its runner',
+    invariant: 'answers-survive',
+    faults: ['runnerDeath'],
+    harm: {
+      outputs: (outputs) =>
+        outputs.map((output) => (output.kind === 'TaskMoving' ? { ...output, kind: 'TaskEnded' } : output)),
+    },
+  },
+  {
     what: 'a request goes to an instance whose runners have failed',
     invariant: 'healthy-routing',
     harm: {
@@ -171,7 +194,7 @@ const CASES: readonly Case[] = [
     what: 'a node that joins keeps to itself what was deleted',
     invariant: 'no-deletion-undone',
     faults: ['partition'],
-    firstSeed: 16,
+    firstSeed: 37,
     harm: sending((message) =>
       message.kind === 'Join' ? { ...message, facts: { ...message.facts, deletedInstances: [] } } : message,
     ),
@@ -304,6 +327,7 @@ const CASES: readonly Case[] = [
     invariant: 'no-meta-instance-lost',
     declares: true,
     faults: ['partition'],
+    firstSeed: 15,
     harm: sending((message) =>
       message.kind === 'Join' ? { ...message, facts: { ...message.facts, metaInstances: [] } } : message,
     ),

@@ -15,6 +15,7 @@ import { TIMES } from '../../src/shared/limits.js';
 import { Clock } from './clock.js';
 import { MODEL_SHAPES } from './declarations.js';
 import { Disk } from './disk.js';
+import type { Link } from './network.js';
 import type { Random } from './random.js';
 import { FakeWorker } from './runners.js';
 import { Api, type StreamMessage, Streams } from './streams.js';
@@ -125,6 +126,7 @@ export class Process {
   readonly #outputs: NodeOutput[] = [];
   #isCarryingOut = false;
   #isFlushPlanned = false;
+  #isStreamLast = false;
   /** It was asked to end, and takes nothing new. */
   isDraining = false;
 
@@ -162,14 +164,16 @@ export class Process {
 
   whenAwake(run: () => void): void {
     if (!this.isAlive) return;
-    if (this.machine.isPaused) this.#waiting.push(run);
-    else run();
+    if (this.machine.isPaused) {
+      this.#waiting.push(run);
+      this.#isStreamLast = false;
+    } else run();
   }
 
   resumed(): void {
     const { random } = this.machine;
-    // Which of what waited comes first, the timer or the network, nobody knows.
-    if (random.chance(0.5)) this.#waiting.unshift(...this.#waiting.splice(-1));
+    // Which of what waited comes first, the timer or the network, nobody knows; but each stream keeps its order.
+    if (random.chance(0.5) && !this.#isStreamLast) this.#waiting.unshift(...this.#waiting.splice(-1));
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       if (!this.isAlive) return;
       next();
@@ -205,11 +209,13 @@ export class Process {
     this.whenAwake(() => this.handle({ kind: 'Received', from: from.machine.id, message }));
   }
 
-  streamReceived(from: Process, message: StreamMessage): void {
+  streamReceived(from: Process, message: StreamMessage, link: Link): void {
     this.whenAwake(() => {
-      if (message.kind === 'ended') this.api.streamEnded(message.taskId, message.status);
-      else this.streams.received(from.machine.id, message);
+      if (message.kind === 'open' || message.kind === 'cancel')
+        this.streams.received(from.machine.id, message, link);
+      else this.api.answered(message);
     });
+    this.#isStreamLast = true;
   }
 
   handle(input: NodeInput): void {
@@ -261,7 +267,10 @@ export class Process {
         world.user.commandEnded(this, output.key, output.answer);
         return;
       case 'TaskPlaced':
-        this.api.placed(output.assignment);
+        this.api.placed(output.taskId, output.assignment);
+        return;
+      case 'TaskMoving':
+        this.api.moving(output.taskId);
         return;
       case 'TaskEnded':
         this.api.ended(output.taskId);

@@ -12,7 +12,8 @@ import type { VirtualTime } from './virtualTime.js';
 
 type Payload = { readonly control: PeerMessage } | { readonly stream: StreamMessage };
 
-interface Link {
+/** One connection of two processes; a stream lives on the one that it was opened on, and ends with it. */
+export interface Link {
   readonly ends: readonly [Process, Process];
   readonly isOpen: [boolean, boolean];
   /** When the end opens: nothing arrives there before. */
@@ -115,10 +116,15 @@ export class Network {
     );
   }
 
-  /** False when there is no link. */
-  send(from: Process, to: Machine, payload: Payload): boolean {
+  /** The link that words to this machine go over now. */
+  linkTo(from: Process, to: Machine): Link | null {
+    return this.#links.get(pairOf(from.machine, to)) ?? null;
+  }
+
+  /** False when there is no link, or not this one any more. */
+  send(from: Process, to: Machine, payload: Payload, over: Link | null = this.linkTo(from, to)): boolean {
     const link = this.#links.get(pairOf(from.machine, to));
-    const end = link === undefined ? null : endOf(link, from);
+    const end = link === undefined || link !== over ? null : endOf(link, from);
     if (link === undefined || end === null || !link.isOpen[end]) return false;
     this.sent.messages += 1;
     const holds = this.#cuts.get(`${from.machine.id}>${to.id}`);
@@ -150,7 +156,7 @@ export class Network {
     const holds = this.#cuts.get(`${from.machine.id}>${to.machine.id}`);
     if (holds === undefined) {
       if ('control' in payload) to.received(from, payload.control);
-      else to.streamReceived(from, payload.stream);
+      else to.streamReceived(from, payload.stream, link);
     } else if (holds || 'stream' in payload) link.held[end].push(payload);
   }
 

@@ -15,6 +15,9 @@ export const generationStatsSchema = z
     time_to_first_token_ms: z.number(),
     peak_memory_bytes: z.int(),
     prefix_cache_hit: z.enum(['none', 'partial', 'exact']),
+    moves: z
+      .int()
+      .describe('How often the answer went on at another place, because the one before was lost.'),
   })
   .meta({ id: 'GenerationStats' });
 
@@ -31,6 +34,7 @@ export function toGenerationStats(
     time_to_first_token_ms: stats.timeToFirstTokenMs,
     peak_memory_bytes: stats.peakMemoryBytes,
     prefix_cache_hit: cacheHit(computed, stats.cachedPromptTokens),
+    moves: stats.moves ?? 0,
   };
 }
 

@@ -53,6 +53,11 @@ export class EventStream {
     if (this.#pending.length > this.#options.bufferBytes) this.#flush();
   }
 
+  /** A line that clients skip. It is no reason to begin the answer: before the first byte an error has its status. */
+  comment(line: string): void {
+    if (this.#opened) this.write(`: ${line}\n\n`);
+  }
+
   /** Sends what is pending and ends the response. Without any text before, nothing is sent. Harmless when repeated. */
   end(): void {
     clearInterval(this.#keepAlive);

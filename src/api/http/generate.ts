@@ -8,6 +8,7 @@ import { type Fault, ShoalError } from '../../shared/errors.js';
 import type { GenerationRequest, GenerationStats } from '../../shared/generation.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ApiContext } from '../context.js';
+import type { GenerationMove } from '../ports.js';
 import { httpFault } from './errors.js';
 import { EventStream } from './eventStream.js';
 import { type AnswerEvent, readEvents } from './events.js';
@@ -26,6 +27,16 @@ export interface AnswerFormat {
   event(event: AnswerEvent): void;
   /** The body, once `finished` has come. */
   body(): unknown;
+}
+
+interface Listener {
+  readonly onEvent: (event: AnswerEvent) => void;
+  readonly onMoved: (move: GenerationMove) => void;
+}
+
+/** What a stream tells of a move, in a comment that clients skip and people, or a dashboard, may read. */
+function moveNote({ from, to, reason, waitedMs }: GenerationMove): string {
+  return `moved ${JSON.stringify({ from, to, reason: reason.code, waited_ms: Math.round(waitedMs) })}`;
 }
 
 /** One request on its way: what `streamAnswer` and `wholeAnswer` need to know of it. */
@@ -56,10 +67,11 @@ export async function streamAnswer(exchange: Exchange, format: StreamFormat): Pr
       ),
   });
   try {
-    await run(exchange, lifetime, (event) => {
+    const onEvent = (event: AnswerEvent) => {
       const text = format.event(event);
       if (text !== '') stream.write(text);
-    });
+    };
+    await run(exchange, lifetime, { onEvent, onMoved: (move) => stream.comment(moveNote(move)) });
   } catch (thrown) {
     if (!stream.opened) throw thrown;
     const fault = httpFault(thrown, request.id);
@@ -76,7 +88,7 @@ export async function streamAnswer(exchange: Exchange, format: StreamFormat): Pr
 export async function wholeAnswer(exchange: Exchange, format: AnswerFormat): Promise<unknown> {
   const lifetime = begin(exchange);
   try {
-    await run(exchange, lifetime, (event) => format.event(event));
+    await run(exchange, lifetime, { onEvent: (event) => format.event(event), onMoved: () => undefined });
     return format.body();
   } finally {
     lifetime.dispose();
@@ -97,12 +109,12 @@ function begin({ context, request, reply, generation }: Exchange): RequestLifeti
 async function run(
   { context, request, reply, generation }: Exchange,
   lifetime: RequestLifetime,
-  onEvent: (event: AnswerEvent) => void,
+  { onEvent, onMoved }: Listener,
 ): Promise<GenerationStats> {
   const { signal } = lifetime;
   const failpoint = requestedFailpoint(request, context);
   const asked = failpoint === null ? generation : { ...generation, failpoint };
-  const accepted = await untilAborted(context.generations.generate(asked, signal), signal);
+  const accepted = await untilAborted(context.generations.generate(asked, signal, onMoved), signal);
   request.outcome.instanceId = accepted.instanceId;
   reply.header('x-instance-id', accepted.instanceId);
   reply.header('x-node-id', accepted.nodeId);

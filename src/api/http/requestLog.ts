@@ -67,6 +67,7 @@ function requestEnded(request: FastifyRequest, reply: FastifyReply, observer: Re
       end_user: outcome.endUser,
       prompt_tokens: outcome.stats?.promptTokens,
       generated_tokens: outcome.stats?.generatedTokens,
+      moves: outcome.stats?.moves,
       error_code: outcome.fault?.code,
       error_message: outcome.fault?.message,
     },

@@ -48,6 +48,7 @@ const stats = z.strictObject({
   timeToFirstTokenMs: measured,
   decodeMs: measured,
   peakMemoryBytes: measured,
+  moves: count.optional(),
 } satisfies Fields<GenerationStats>);
 
 const event = z.discriminatedUnion('kind', [

@@ -9,12 +9,16 @@ import type {
   ChatMessage,
   GenerationInput,
   GenerationRequest,
+  ResumedChoice,
   SamplingParameters,
 } from '../../shared/generation.js';
 import type { CommandId, ModelId, RunnerId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import { type Fields, firstProblem, identifier } from './fields.js';
 import { GENERATION_PROTOCOL_VERSION, type GenerationHead } from './protocol.js';
+
+/** A later moment is no date. */
+const LATEST_DATE_MS = 8.64e15;
 
 /** Text is bounded by the frame that it came in. */
 const text = z.string();
@@ -62,6 +66,11 @@ const sampling = z.strictObject({
   seed: z.int(),
 } satisfies Fields<SamplingParameters>);
 
+const resumed = z.strictObject({
+  tokens: tokenList,
+  reason: z.enum(['stop', 'length']).nullable(),
+} satisfies Fields<ResumedChoice>);
+
 const failpoint = z.custom<Failpoint>((value) => {
   const { name, arg } = (value ?? {}) as Record<string, unknown>;
   return typeof name === 'string' && parseFailpoint(name)?.name === name && isArgument(arg);
@@ -77,6 +86,8 @@ const request = z.strictObject({
   ignoreEos: z.boolean(),
   topLogprobs: z.int().min(0).max(LIMITS.topLogprobs).nullable(),
   choices: z.int().min(1).max(LIMITS.choicesPerRequest),
+  arrivedAt: z.number().min(0).max(LATEST_DATE_MS).optional(),
+  resume: z.array(resumed).max(LIMITS.choicesPerRequest).optional(),
   failpoint: failpoint.optional(),
   deadlineMs: z.number().positive().max(TIMES.requestDeadlineMs),
 } satisfies Fields<GenerationRequest>);

@@ -9,7 +9,7 @@ import type { GenerationRequest } from '../../shared/generation.js';
 import type { RunnerId } from '../../shared/ids.js';
 
 /** Raised with every change of frames, `GenerationRequest` or `GenerationEvent` that an older node would refuse. */
-export const GENERATION_PROTOCOL_VERSION = 1;
+export const GENERATION_PROTOCOL_VERSION = 2;
 
 /** Kind of the streams. */
 export const GENERATION_STREAM = 'generation';

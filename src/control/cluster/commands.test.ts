@@ -34,6 +34,7 @@ const assign = (id: string, apiNodeId: NodeId = NODE, unreachable: readonly Node
   apiNodeId,
   apiIncarnation: 1,
   unreachable,
+  avoid: null,
 });
 const create = (id: string): ClusterCommand => ({ kind: 'CreateInstance', instance: instanceRecord(id) });
 const remove = (id: string): ClusterCommand => ({ kind: 'DeleteInstance', instanceId: id as InstanceId });
@@ -53,7 +54,7 @@ const retry = (id: string): ClusterCommand => ({
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
-  const decision = decide(state, command, { now, ...NOTHING_MEASURED });
+  const decision = decide(state, command, { now, ...NOTHING_MEASURED, lostLinks: [] });
   const after = 'fault' in decision ? state : decision.events.reduce(apply, state);
   return { decision, after };
 }

@@ -5,11 +5,14 @@ import type { CommandId, InstanceId, RunnerId, TaskId } from '../../shared/ids.j
 import { LIMITS } from '../../shared/limits.js';
 import { MODEL, NODE, nodeFact, OTHER_NODE } from '../testing.js';
 import type { Assignment } from './commands.js';
+import { UNMOVED } from './moves.js';
 import { type OpenTask, OpenTasks } from './openTasks.js';
 
 const id = (name: string) => name as TaskId;
 const open = (name: string, deadlineAt = 1_000): OpenTask => ({
   taskId: id(name),
+  attemptId: id(name),
+  moves: UNMOVED,
   commandId: `command-${name}` as CommandId,
   modelId: MODEL,
   deadlineAt,

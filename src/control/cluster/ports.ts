@@ -37,7 +37,10 @@ export type NodeInput =
       readonly command: ClusterCommand;
       readonly timeoutMs: number;
     }
-  /** Answered with one `TaskEnded`, after one `TaskPlaced` if it comes to that; or ended by `TaskStreamEnded`. */
+  /**
+   * Answered with `TaskPlaced` if it comes to that, and with `TaskMoving` and another `TaskPlaced` for each place that
+   * it loses; ended by one `TaskEnded`, or by `TaskStreamEnded`.
+   */
   | {
       readonly kind: 'TaskArrived';
       readonly taskId: TaskId;
@@ -45,8 +48,17 @@ export type NodeInput =
       readonly modelId: ModelId;
       readonly deadlineMs: number;
     }
-  /** The stream of a task ended by itself. */
+  /** The stream of a task has come to its end. */
   | { readonly kind: 'TaskStreamEnded'; readonly taskId: TaskId; readonly status: TaskEnd }
+  /** The stream from the place of this attempt broke off. */
+  | {
+      readonly kind: 'TaskStreamBroken';
+      readonly taskId: TaskId;
+      readonly attemptId: TaskId;
+      readonly fault: Fault;
+      /** Had the runner begun to compute it? */
+      readonly isBegun: boolean;
+    }
   /** Whoever asked wants it to end. */
   | { readonly kind: 'TaskCancelled'; readonly taskId: TaskId; readonly fault: Fault }
   /** The log up to here is on the disk. */
@@ -74,6 +86,9 @@ export type NodeOutput =
       readonly key: string;
       readonly answer: CommandAnswer | { readonly fault: Fault };
     }
-  | { readonly kind: 'TaskPlaced'; readonly assignment: Assignment }
+  /** Its stream comes from there from now on. @param assignment with the attempt as its task */
+  | { readonly kind: 'TaskPlaced'; readonly taskId: TaskId; readonly assignment: Assignment }
+  /** It has lost its place by this fault: its stream, if there still is one, is to be left. */
+  | { readonly kind: 'TaskMoving'; readonly taskId: TaskId; readonly fault: Fault }
   /** The core ends the task; the stream, if there is one, is to be closed with this fault. */
   | { readonly kind: 'TaskEnded'; readonly taskId: TaskId; readonly fault: Fault };

@@ -1,12 +1,15 @@
 /** What is wanted through this node: commands to the master, whoever that is by then, and the requests of clients. */
 import type { Fault } from '../../shared/errors.js';
-import type { ModelId, NodeId, TaskId } from '../../shared/ids.js';
+import type { InstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
+import { instanceStatus } from '../instances.js';
+import { hasProspect } from '../prospects.js';
 import { chooseInstance } from '../routing.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import { NO_FACTS } from './facts.js';
+import { moved, refused, UNMOVED } from './moves.js';
 import type { NodeContext } from './nodeContext.js';
-import type { OpenTasks, TaskEnd } from './openTasks.js';
+import type { OpenTask, OpenTasks, TaskEnd } from './openTasks.js';
 import type { Ownership } from './ownership.js';
 import { NO_MASTER_ANSWERED, type PendingCommand, PendingCommands } from './pendingCommands.js';
 import type { Instant, NodeInput } from './ports.js';
@@ -30,15 +33,21 @@ export class Wants {
   }
 
   task({ taskId, commandId, modelId, deadlineMs }: Input<'TaskArrived'>, now: number): void {
-    const { self, node } = this.#context;
     const deadlineAt = now + deadlineMs;
-    this.#tasks.add({ taskId, commandId, modelId, deadlineAt, deadlineMs, nodeId: null, record: null });
+    const named = { taskId, attemptId: taskId, moves: UNMOVED, commandId, modelId };
+    const task = { ...named, deadlineAt, deadlineMs, nodeId: null, record: null };
+    this.#tasks.add(task);
+    this.#ask(task, null, now);
+  }
+
+  #ask({ attemptId, commandId, modelId, deadlineAt }: OpenTask, avoid: InstanceId | null, now: number): void {
+    const { self, node } = this.#context;
     const unreachable = this.#unreachable(modelId, now);
     const api = { apiNodeId: self, apiIncarnation: node.incarnation };
     this.#pending.add({
-      key: taskId,
+      key: attemptId,
       deadlineAt: Math.min(deadlineAt, now + TIMES.assignDeadlineMs),
-      command: { kind: 'AssignTask', taskId, commandId, modelId, ...api, unreachable },
+      command: { kind: 'AssignTask', taskId: attemptId, commandId, modelId, ...api, unreachable, avoid },
     });
   }
 
@@ -70,7 +79,9 @@ export class Wants {
   expire(instant: Instant): void {
     const now = instant.monotonicMs;
     for (const task of this.#tasks.expired(now)) {
-      const message = `the request did not end within ${task.deadlineMs} ms`;
+      const lost = task.record === null ? task.moves.fault : null;
+      const waited = lost === null ? '' : `; it waited for another place after: ${lost.message}`;
+      const message = `the request did not end within ${task.deadlineMs} ms${waited}`;
       this.endTask(task.taskId, 'failed', { code: 'deadline_exceeded', message }, now);
     }
     for (const { key, command } of this.#pending.takeExpired(now)) {
@@ -88,37 +99,99 @@ export class Wants {
     if (command.kind !== 'AssignTask') {
       outputs.push({ kind: 'CommandEnded', key, answer });
     } else if ('fault' in answer) {
-      this.endTask(command.taskId, 'failed', answer.fault, monotonicMs);
+      this.#notPlaced(command.taskId, answer.fault, monotonicMs);
     } else if (answer.kind === 'Assignment') {
       const task = this.#tasks.assigned(answer, node, wallMs);
-      if (task !== null) outputs.push({ kind: 'TaskPlaced', assignment: answer });
+      if (task !== null) outputs.push({ kind: 'TaskPlaced', taskId: task.taskId, assignment: answer });
     }
+  }
+
+  /** A new request is told at once; one that had a place waits for another. */
+  #notPlaced(attempt: TaskId, fault: Fault, now: number): void {
+    const task = this.#tasks.ofAttempt(attempt);
+    if (task === null) return;
+    if (task.moves.count === 0) this.endTask(task.taskId, 'failed', fault, now);
+    else this.#tasks.asks(task, refused(task.moves, now));
+  }
+
+  /** A stream that was left already may still break: that says nothing of the place that the request has now. */
+  streamBroken({ taskId, attemptId, fault, isBegun }: Input<'TaskStreamBroken'>, instant: Instant): void {
+    const task = this.#tasks.get(taskId);
+    if (task?.attemptId === attemptId) this.#lostPlace(task, fault, isBegun, instant);
+  }
+
+  #lostPlace(task: OpenTask, fault: Fault, isBegun: boolean, instant: Instant): void {
+    const { taskId, record } = task;
+    const now = instant.monotonicMs;
+    if (record === null) return;
+    const { instanceId } = record;
+    const next = moved(task.moves, { fault, isBegun, instanceId }, now);
+    if ('code' in next) {
+      this.endTask(taskId, 'failed', next, now);
+      return;
+    }
+    this.#tasks.moving(task, next);
+    const finished = { taskId: record.taskId, instanceId, status: 'failed' } as const;
+    this.#ownership.report({ ...NO_FACTS, finishedTasks: [finished] }, now);
+    this.#context.outputs.push({ kind: 'TaskMoving', taskId, fault });
+    this.seekPlaces(instant);
+  }
+
+  /**
+   * Asks the master for those that have lost their place, once this node's own state shows another; ends those that
+   * nothing can come for any more.
+   */
+  seekPlaces({ monotonicMs: now, wallMs }: Instant): void {
+    const { state, isUpToDate } = this.#context;
+    if (!isUpToDate) return;
+    for (const task of this.#tasks.toAsk(now)) {
+      const { taskId, modelId, moves } = task;
+      const avoid = this.#avoided(task, now, wallMs);
+      if (avoid !== undefined) {
+        this.#ask(this.#tasks.asks(task, { ...moves, askAt: null }), avoid, now);
+      } else if (!hasProspect(state, modelId)) {
+        this.endTask(taskId, 'failed', moves.fault, now);
+      }
+    }
+  }
+
+  /** Whom to avoid when the master is asked now; undefined when there is no place to ask for. */
+  #avoided({ modelId, moves }: OpenTask, now: number, wallMs: number): InstanceId | null | undefined {
+    const { state } = this.#context;
+    const unreachable = new Set(this.#unreachable(modelId, now));
+    const elsewhere = chooseInstance(state, { modelId, unreachable, avoid: moves.avoid }, wallMs);
+    const isReady = 'instance' in elsewhere && instanceStatus(state, elsewhere.instance) === 'ready';
+    if (isReady || now < moves.avoidUntil) return 'instance' in elsewhere ? moves.avoid : undefined;
+    return 'instance' in chooseInstance(state, { modelId, unreachable }, wallMs) ? null : undefined;
   }
 
   /** @param fault null when the stream ended by itself, and whoever asked knows it already */
   endTask(taskId: TaskId, status: TaskEnd, fault: Fault | null, now: number): void {
-    if (this.#tasks.get(taskId) === null) return;
-    this.#pending.take(taskId);
+    const task = this.#tasks.get(taskId);
+    if (task === null) return;
+    this.#pending.take(task.attemptId);
     const instanceId = this.#tasks.end(taskId, status);
     if (fault !== null) this.#context.outputs.push({ kind: 'TaskEnded', taskId, fault });
     if (instanceId !== null) {
-      this.#ownership.report({ ...NO_FACTS, finishedTasks: [{ taskId, instanceId, status }] }, now);
+      const finished = { taskId: task.attemptId, instanceId, status };
+      this.#ownership.report({ ...NO_FACTS, finishedTasks: [finished] }, now);
     }
   }
 
-  /** Ends the requests that run on nodes which are gone. */
-  endLost(now: number): void {
+  /** The requests that run on nodes which are gone have lost their place. */
+  leaveLost(instant: Instant): void {
     const { membership, self } = this.#context;
     for (const nodeId of this.#tasks.nodes) {
-      if (nodeId !== self && membership.status(nodeId, now) === 'dead') this.#nodeLost(nodeId, now);
+      const isDead = nodeId !== self && membership.status(nodeId, instant.monotonicMs) === 'dead';
+      if (isDead) this.#nodeLost(nodeId, instant);
     }
   }
 
-  #nodeLost(nodeId: NodeId, now: number): void {
+  #nodeLost(nodeId: NodeId, instant: Instant): void {
     const name = this.#context.state.nodes.get(nodeId)?.name ?? nodeId;
     const message = `node ${name} (${nodeId}), which served the request, is gone`;
-    for (const { taskId } of this.#tasks.on(nodeId)) {
-      this.endTask(taskId, 'failed', { code: 'node_lost', message }, now);
+    for (const task of this.#tasks.on(nodeId)) {
+      this.#lostPlace(task, { code: 'node_lost', message }, false, instant);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The `Engine` on libllama: a whole model of any architecture of llama.cpp that generates text, or a shard of one
- * (`shard/`), which differs in how rows go in and come out.
+ * (`shard/`), or a slice (`slice/`), which differ in how rows go in and come out.
  *
  * - One unified KV cache of f16 for all sequences; sliding-window layers keep all positions too (`swa_full`), so that
  *   sequences can be cut and copied at any position.
@@ -39,7 +39,9 @@ export interface ShardParts {
   readonly weightsBytes: number;
   /** The address of a callback for the nodes of a graph; 0 = none. */
   readonly nodeCallback: Address;
-  rows(context: Address): StepRows;
+  /** Its rows see the abort flag, and end a step as `aborted` where all slices do; nothing else heeds the flag. */
+  readonly rowsAbort?: boolean;
+  rows(context: Address, abortFlag: Uint8Array): StepRows;
 }
 
 /** What comes with a loaded model. */
@@ -66,6 +68,7 @@ export class LlamaEngine implements Engine {
   readonly #rows: StepRows;
   readonly #ledger: CellLedger;
   readonly #parts: ModelParts;
+  readonly #rowsAbort: boolean;
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
@@ -78,11 +81,12 @@ export class LlamaEngine implements Engine {
     this.#model = model;
     this.#parts = parts;
     const { shard } = parts;
+    this.#rowsAbort = shard?.rowsAbort === true;
     try {
       this.shape = shard?.shape ?? modelShape(native, model);
       this.canTruncate = canTruncate(native, model);
       this.#context = createContext(native, model, options, {
-        abortFlag: this.canTruncate ? this.abortFlag : null,
+        abortFlag: this.canTruncate && !this.#rowsAbort ? this.abortFlag : null,
         nodeCallback: shard?.nodeCallback ?? 0,
       });
     } catch (error) {
@@ -95,7 +99,7 @@ export class LlamaEngine implements Engine {
     this.backends = backendNames(native, options.gpuLayers ?? 0);
     const { address } = this.#context;
     this.#rows =
-      shard?.rows(address) ??
+      shard?.rows(address, this.abortFlag) ??
       new TokensToLogits(native, address, {
         rows: this.capacity.batchRows,
         vocabularySize: this.shape.vocabularySize,
@@ -106,7 +110,7 @@ export class LlamaEngine implements Engine {
   step(input: StepInput): StepResult {
     this.#requireOpen();
     const plan = checkStep(input, this.capacity, this.shape, this.#ledger);
-    if (this.abortFlag[0] !== 0) return { kind: 'aborted' };
+    if (this.abortFlag[0] !== 0 && !this.#rowsAbort) return { kind: 'aborted' };
     const rows = input.positions.length;
     if (rows > this.#ledger.freeCells) return { kind: 'no_room' };
 
@@ -118,9 +122,12 @@ export class LlamaEngine implements Engine {
       throw error;
     }
     switch (result) {
-      case DECODE_RESULT.done:
-        for (const sequence of input.sequences) this.#ledger.append(sequence);
-        return this.#rows.result(plan.outputs);
+      case DECODE_RESULT.done: {
+        const computed = this.#rows.result(plan.outputs);
+        if (computed.kind === 'aborted') this.#forgetStep(plan.sequences);
+        else for (const sequence of input.sequences) this.#ledger.append(sequence);
+        return computed;
+      }
       case DECODE_RESULT.noRoom:
         return { kind: 'no_room' };
       case DECODE_RESULT.aborted:

@@ -25,13 +25,37 @@ export type TensorSource =
   | { readonly kind: 'tensor'; readonly tensor: TensorInfo }
   /** The same number everywhere, as f32: a tensor that the graph asks for and never uses, or that must do nothing. */
   | { readonly kind: 'constant'; readonly value: number }
+  /** A part of one: as many pieces of it, one after the other. */
+  | {
+      readonly kind: 'part';
+      readonly tensor: TensorInfo;
+      readonly dims: readonly number[];
+      readonly pieces: TensorPieces;
+    }
   /** A tensor that the graph asks for and never reads: its memory is reserved and never touched. */
   | { readonly kind: 'untouched'; readonly dims: readonly number[] };
 
-interface ShardTensor {
+/** Stored bytes, from the start of a tensor. */
+export interface TensorPieces {
+  /** Of the first piece. */
+  readonly offset: number;
+  /** Of each. */
+  readonly sizeBytes: number;
+  /** From one piece to the next. */
+  readonly strideBytes: number;
+  readonly count: number;
+}
+
+export interface ShardTensor {
   readonly name: string;
   readonly type: TensorTypeName;
   readonly source: TensorSource;
+}
+
+/** Bytes of the file that a source takes. */
+export function sourceBytes(source: TensorSource): number {
+  if (source.kind === 'tensor') return source.tensor.sizeBytes;
+  return source.kind === 'part' ? source.pieces.sizeBytes * source.pieces.count : 0;
 }
 
 export interface ShardModel {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GenerationEvent, GenerationRequest } from '../../shared/generation.js';
+import type { GenerationEvent, GenerationRequest, ResumedChoice } from '../../shared/generation.js';
 import type { CommandId, ModelId, RunnerId } from '../../shared/ids.js';
 import { LocalComputer } from '../scheduler/localComputer.js';
 import { ByteTokenizer } from '../testing/byteTokenizer.js';
@@ -153,4 +153,80 @@ test('R11: a cancelled request ends with one event, cancelled', () => {
   assert.equal(events.length, 1);
   assert.ok(events[0]!.event.kind === 'failed' && events[0]!.event.fault.code === 'cancelled');
   assert.ok(server.isIdle);
+});
+
+/** What of each choice has been told when the answer is cut after so many events. */
+function resumeAfter(events: readonly GenerationEvent[], choices: number): ResumedChoice[] {
+  return Array.from({ length: choices }, (_, choice) => {
+    const own = events.filter((event) => 'choice' in event && event.choice === choice);
+    const finished = own.find((event) => event.kind === 'choice_finished');
+    const tokens = own.flatMap((event) => (event.kind === 'delta' ? event.tokens : []));
+    return { tokens, reason: finished?.reason ?? null };
+  });
+}
+
+/** Everything but what belongs to one process, by choice: the order among choices is of no account. */
+function told(events: readonly GenerationEvent[]) {
+  return [0, 1, 2].map((choice) => events.filter((event) => 'choice' in event && event.choice === choice));
+}
+
+test('R60: an answer that is cut after any event goes on elsewhere with just what is missing', () => {
+  const cases: Partial<GenerationRequest>[] = [
+    {},
+    { sampling: { seed: 7, temperature: 1.3 } },
+    { sampling: { seed: 7, temperature: 1.3, frequencyPenalty: 0.8, repetitionPenalty: 1.2 } },
+    { choices: 3, sampling: { seed: 3, temperature: 1.5 } },
+    { choices: 2, sampling: { seed: 3, temperature: 1.5 }, ignoreEos: false, maxTokens: 40 },
+    { topLogprobs: 3, sampling: { seed: 5, temperature: 1.5 } },
+  ];
+  for (const more of cases) {
+    const plain = request({ maxTokens: 12, ...more });
+    const firstText = told(answer(newServer().server, plain))[0]!
+      .flatMap((event) => (event.kind === 'delta' ? event.text : []))
+      .join('');
+    // A stop string that is met late, so that its beginning is held back in the middle of the answer.
+    for (const stop of [[], [firstText.slice(5, 8)].filter((text) => text !== '')]) {
+      const asked = { ...plain, stop };
+      const whole = answer(newServer().server, asked);
+      assert.equal(whole.at(-1)?.kind, 'finished');
+      for (let cut = 1; cut < whole.length; cut += 1) {
+        const before = whole.slice(0, cut);
+        // The rest of a choice counts together with its end.
+        const last = before.at(-1);
+        if (last?.kind === 'delta' && last.tokens.length === 0) continue;
+        const resume = resumeAfter(before, asked.choices);
+        const after = answer(newServer().server, { ...asked, resume });
+        assert.deepEqual(told([...before, ...after]), told(whole), `cut after ${cut} events`);
+        const [end, undisturbed] = [after.at(-1), whole.at(-1)];
+        assert.ok(end?.kind === 'finished' && undisturbed?.kind === 'finished');
+        assert.equal(end.stats.generatedTokens, undisturbed.stats.generatedTokens);
+      }
+    }
+  }
+});
+
+test('R12, R60: an answer that cannot go on here says why', () => {
+  const { server } = newServer();
+  const tokens = [1, 2, 3];
+  for (const [resume, code] of [
+    [[], 'invalid_request'],
+    [[{ tokens: [100_000], reason: null }], 'invalid_request'],
+    [[{ tokens: Array.from({ length: 200 }, () => 1), reason: null }], 'context_length_exceeded'],
+    [[{ tokens: Array.from({ length: 9 }, () => 1), reason: 'length' }], 'context_length_exceeded'],
+  ] as const) {
+    const [event] = answer(server, request({ resume }));
+    assert.ok(event?.kind === 'failed' && event.fault.code === code, JSON.stringify(event));
+  }
+  assert.equal(answer(server, request({ resume: [{ tokens, reason: null }] })).at(-1)?.kind, 'finished');
+});
+
+test('R60: a template that tells the date tells the same one when the answer goes on', () => {
+  const chat = { kind: 'chat', messages: [{ role: 'user', content: 'a' }] } as const;
+  const dated = `${TEMPLATE}{{ strftime_now('%Y-%m-%d') }}`;
+  const lengths = [Date.UTC(2020, 0, 1), Date.UTC(12020, 0, 1)].map((arrivedAt) => {
+    const [started] = answer(newServer(dated).server, request({ input: chat, arrivedAt }));
+    assert.ok(started?.kind === 'started', JSON.stringify(started));
+    return started.promptTokens;
+  });
+  assert.equal(lengths[1]! - lengths[0]!, 1, 'the year has a digit more');
 });

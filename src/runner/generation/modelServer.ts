@@ -7,7 +7,7 @@ import type { BatchComputer } from '../scheduler/batchComputer.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
 import { AnswerWriter } from './answerWriter.js';
-import { buildPrompt, type PromptModel } from './prompt.js';
+import { buildPrompt, checkedResume, type PromptModel } from './prompt.js';
 
 /** A model that is loaded and ready to compute. */
 export interface ServableModel extends PromptModel {
@@ -99,8 +99,10 @@ export class ModelServer {
       const reason = `n is ${choices}, and must be from 1 to ${LIMITS.choicesPerRequest}.`;
       throw new ShoalError('invalid_request', reason, { param: 'n' });
     }
-    const prompt = buildPrompt(generation.input, this.#model, this.#settings.contextTokens, new Date());
+    const now = generation.arrivedAt === undefined ? new Date() : new Date(generation.arrivedAt);
+    const prompt = buildPrompt(generation.input, this.#model, this.#settings.contextTokens, now);
     const { reasoning } = prompt;
+    const resume = checkedResume(generation, tokenizer.vocabularySize);
     return {
       request,
       prompt: prompt.tokens,
@@ -109,9 +111,10 @@ export class ModelServer {
       ignoreEos: generation.ignoreEos,
       topLogprobs: generation.topLogprobs,
       choices,
+      resume,
       receivedAtMs,
       deadlineMs: Math.min(generation.deadlineMs, TIMES.requestDeadlineMs),
-      answer: new AnswerWriter(tokenizer, emit, { choices, stops: stop, reasoning }),
+      answer: new AnswerWriter(tokenizer, emit, { choices, stops: stop, reasoning, resume }),
     };
   }
 }

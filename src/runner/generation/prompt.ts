@@ -2,7 +2,12 @@ import { renderChat } from '../../models/chatTemplate.js';
 import { opensReasoning, reasoningTags } from '../../models/reasoning.js';
 import type { PromptSegment, Tokenizer } from '../../models/tokenizer.js';
 import { ShoalError } from '../../shared/errors.js';
-import type { GenerationInput, ReasoningMarks } from '../../shared/generation.js';
+import type {
+  GenerationInput,
+  GenerationRequest,
+  ReasoningMarks,
+  ResumedChoice,
+} from '../../shared/generation.js';
 
 export interface PromptModel {
   readonly tokenizer: Tokenizer;
@@ -66,14 +71,34 @@ function reasoningMarks(template: string | null, segments: readonly PromptSegmen
   return { ...tags, isOpen: opensReasoning(segments.map(({ text }) => text).join(''), tags) };
 }
 
+/**
+ * What the client has of each choice, for an answer that goes on here.
+ * @throws {ShoalError} `invalid_request` when the choices are others, or a token is none of this model
+ */
+export function checkedResume(
+  { resume, choices }: Pick<GenerationRequest, 'resume' | 'choices'>,
+  vocabularySize: number,
+): readonly ResumedChoice[] | null {
+  if (resume === undefined) return null;
+  if (resume.length !== choices) {
+    throw new ShoalError('invalid_request', `${choices} choices go on, and ${resume.length} are described.`);
+  }
+  for (const { tokens } of resume) requireTokens('answer', tokens, vocabularySize);
+  return resume;
+}
+
 function checkedTokens(tokens: readonly number[], vocabularySize: number): Int32Array {
+  requireTokens('prompt', tokens, vocabularySize);
+  return Int32Array.from(tokens);
+}
+
+function requireTokens(what: string, tokens: readonly number[], vocabularySize: number): void {
   for (const token of tokens) {
     if (Number.isInteger(token) && token >= 0 && token < vocabularySize) continue;
     throw new ShoalError(
       'invalid_request',
-      `The prompt has token ${token}; this model has the tokens 0 to ${vocabularySize - 1}.`,
+      `The ${what} has token ${token}; this model has the tokens 0 to ${vocabularySize - 1}.`,
       { param: 'prompt' },
     );
   }
-  return Int32Array.from(tokens);
 }

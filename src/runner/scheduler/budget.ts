@@ -40,7 +40,16 @@ export function answerBudget(task: Task, limits: BudgetLimits): number {
       { details: { promptTokens, contextTokens: limits.contextTokens } },
     );
   }
-  return Math.min(task.maxTokens ?? room, room);
+  const answerTokens = Math.min(task.maxTokens ?? room, room);
+  const known = Math.max(0, ...(task.resume ?? []).map(({ tokens }) => tokens.length));
+  if (known > answerTokens) {
+    throw new ShoalError(
+      'context_length_exceeded',
+      `The answer has ${known} tokens already, and this instance has room for ${answerTokens} after the prompt.`,
+      { details: { promptTokens, contextTokens: limits.contextTokens } },
+    );
+  }
+  return answerTokens;
 }
 
 /** Cells that a request with this answer budget needs at most. */

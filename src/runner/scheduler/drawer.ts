@@ -20,6 +20,8 @@ export interface Drawing {
   readonly topLogprobs: number | null;
   /** Prompt as the penalties see it; empty where none looks at it. */
   readonly prompt: readonly number[];
+  /** The first tokens of the answer, where another runner drew them already. */
+  readonly known: readonly number[];
 }
 
 /** One token to draw. */
@@ -43,6 +45,8 @@ interface Open {
   readonly drawing: Drawing;
   readonly forbidden: ReadonlySet<number>;
   readonly history: TokenHistory;
+  /** Tokens of the answer so far. */
+  count: number;
 }
 
 export class Drawer {
@@ -62,9 +66,11 @@ export class Drawer {
   draw({ sequence, position, drawing }: Draw, logits: Float32Array): Drawn {
     try {
       const open = this.#opened(sequence, drawing);
-      const { sampling, key, topLogprobs } = open.drawing;
+      const { sampling, key, topLogprobs, known } = open.drawing;
       const { forbidden, history } = open;
-      const token = this.#sampler.draw(logits, { sampling, key, forbidden, history, position });
+      const token =
+        known[open.count] ?? this.#sampler.draw(logits, { sampling, key, forbidden, history, position });
+      open.count += 1;
       history.push(token);
       return { token, chance: topLogprobs === null ? null : chances(logits, token, topLogprobs) };
     } catch (error) {
@@ -80,7 +86,7 @@ export class Drawer {
   #opened(sequence: number, drawing: Drawing | undefined): Open {
     if (drawing !== undefined) {
       const history = new TokenHistory(drawing.prompt);
-      this.#open.set(sequence, { drawing, forbidden: new Set(drawing.forbidden), history });
+      this.#open.set(sequence, { drawing, forbidden: new Set(drawing.forbidden), history, count: 0 });
     }
     const open = this.#open.get(sequence);
     if (open === undefined)

@@ -63,13 +63,14 @@ export class Sequence {
 
   /** How its tokens are drawn. @param endTokens which cannot be drawn, where the answer shall not end by itself */
   drawing(endTokens: ReadonlySet<number>): Drawing {
-    const { sampling, prompt, ignoreEos, topLogprobs } = this.#task;
+    const { sampling, prompt, ignoreEos, topLogprobs, resume } = this.#task;
     return {
       sampling,
       key: seedKey(sampling.seed, this.choice),
       forbidden: ignoreEos ? [...endTokens] : [],
       topLogprobs,
       prompt: needsHistory(sampling) ? [...new Set(prompt)] : [],
+      known: resume?.[this.choice]?.tokens ?? [],
     };
   }
 

@@ -180,6 +180,12 @@ export class StepComputer {
     sequence: Sequence,
     { token, chance }: Exclude<Drawn, { readonly fault: unknown }>,
   ): FinishReason | null {
+    const known = task.resume?.[sequence.choice];
+    if (known?.reason != null) {
+      // It has ended elsewhere: its tokens count, and nothing of it is computed.
+      for (const one of known.tokens) sequence.push(one);
+      return known.reason;
+    }
     if (this.#endTokens.has(token)) return 'stop';
     sequence.push(token);
     if (task.answer.token(sequence.choice, token, chance)) return 'stop';

@@ -1,5 +1,5 @@
 import type { Fault } from '../../shared/errors.js';
-import type { FinishReason, GenerationStats } from '../../shared/generation.js';
+import type { FinishReason, GenerationStats, ResumedChoice } from '../../shared/generation.js';
 import type { SampledChance } from '../sampler/logprobs.js';
 import type { ResolvedSampling } from '../sampler/parameters.js';
 
@@ -15,6 +15,8 @@ export interface Task {
   /** Null = no log probabilities. */
   readonly topLogprobs: number | null;
   readonly choices: number;
+  /** Of each choice, what another runner gave it: those tokens are computed again, not drawn. Null for a new request. */
+  readonly resume: readonly ResumedChoice[] | null;
   /** On the scheduler's clock. */
   readonly receivedAtMs: number;
   /** Milliseconds from receipt that the whole request may take. */

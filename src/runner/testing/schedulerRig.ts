@@ -68,6 +68,7 @@ export class SchedulerRig {
       ignoreEos: false,
       topLogprobs: null,
       choices,
+      resume: null,
       receivedAtMs: this.nowMs,
       deadlineMs: 600_000,
       answer: new RecordedAnswer(choices),

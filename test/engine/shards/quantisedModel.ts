@@ -5,7 +5,7 @@ import type { WritableGguf, WritableTensor } from '../../../src/models/gguf/writ
 import { tinyShape } from '../support.js';
 
 export const FORMATS = ['f32', 'f16', 'q8_0', 'q4_0', 'q4_K', 'q6_K'] as const;
-export type StoredFormat = (typeof FORMATS)[number];
+export type StoredFormat = (typeof FORMATS)[number] | 'bf16' | 'q5_K';
 
 /** Rows of whole blocks in every format, and as many of them as faster layouts take at once. */
 const SIZES = { hiddenSize: 256, heads: 4, kvHeads: 2, headSize: 64, feedForwardSize: 512 } as const;
@@ -25,11 +25,12 @@ export function quantisedModel(
 
 /** Where in a block its scales (f16) are, and what they are times √inputs, for weights that spread about 1. */
 const SCALES: Readonly<
-  Record<Exclude<StoredFormat, 'f32' | 'f16'>, readonly [offsets: readonly number[], scale: number]>
+  Record<Exclude<StoredFormat, 'f32' | 'f16' | 'bf16'>, readonly [offsets: readonly number[], scale: number]>
 > = {
   q8_0: [[0], 0.0135],
   q4_0: [[0], 0.22],
   q4_K: [[0, 2], 0.004],
+  q5_K: [[0, 2], 0.002],
   q6_K: [[208], 0.0012],
 };
 
@@ -38,9 +39,10 @@ function stored(tensor: WritableTensor, format: Exclude<StoredFormat, 'f32'>): W
   const data = Buffer.alloc(tensorSizeBytes(type, tensor.dims) ?? 0);
   const random = generator(tensor.name);
   const inputs = tensor.dims[0] ?? 1;
-  if (format === 'f16') {
+  if (format === 'f16' || format === 'bf16') {
+    const bits = format === 'f16' ? halfBits : brainBits;
     for (let at = 0; at < data.length; at += 2) {
-      data.writeUInt16LE(halfBits(((random() / 2 ** 31 - 1) * 1.7) / Math.sqrt(inputs)), at);
+      data.writeUInt16LE(bits(((random() / 2 ** 31 - 1) * 1.7) / Math.sqrt(inputs)), at);
     }
     return { ...tensor, type: format, data };
   }
@@ -65,10 +67,17 @@ function generator(text: string): () => number {
   };
 }
 
-/** The bits of a number as f16, rounded towards zero; too small ones become zero. */
+/** The bits of a number as f16, rounded towards zero. */
 function halfBits(value: number): number {
   const bits = new Uint32Array(Float32Array.of(value).buffer)[0] as number;
   const exponent = ((bits >>> 23) & 255) - 112;
   const sign = (bits >>> 16) & 0x8000;
-  return exponent <= 0 ? sign : sign | (exponent << 10) | ((bits >>> 13) & 1023);
+  if (exponent > 0) return sign | (exponent << 10) | ((bits >>> 13) & 1023);
+  // Less than the smallest normal number: the leading bit is written out.
+  return sign | (exponent < -10 ? 0 : ((bits & 0x7fffff) | 0x800000) >>> (14 - exponent));
+}
+
+/** The bits of a number as bf16, rounded towards zero. */
+function brainBits(value: number): number {
+  return (new Uint32Array(Float32Array.of(value).buffer)[0] as number) >>> 16;
 }

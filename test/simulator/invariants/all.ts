@@ -11,6 +11,7 @@ import { equalLogs, equalStates } from './logs.js';
 import { memoryGivenOnce } from './memory.js';
 import { balancedRouting, healthyRouting } from './routing.js';
 import { settledInvariants } from './settled.js';
+import { answersSurvive, wholeAnswers } from './survival.js';
 import { boundedTalk } from './talk.js';
 import { noDeletionUndone, noMetaInstanceBack, noMetaInstanceLost, noWishLost } from './wishes.js';
 
@@ -19,6 +20,8 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   equalLogs,
   equalStates,
   oneEndARequest,
+  wholeAnswers,
+  answersSurvive,
   healthyRouting,
   balancedRouting,
   noWishLost,

@@ -2,6 +2,7 @@
 import type { CommandAnswer } from '../../../src/control/cluster/commands.js';
 import type { NodeInput, NodeOutput } from '../../../src/control/cluster/ports.js';
 import type { Fault } from '../../../src/shared/errors.js';
+import type { TaskId } from '../../../src/shared/ids.js';
 import type { Process } from '../machine.js';
 import type { IssuedCommand } from '../user.js';
 import type { World } from '../world.js';
@@ -19,6 +20,8 @@ export interface InvariantWatch {
   crashed?(process: Process): void;
   /** After the core has taken an input, before its outputs are carried out. */
   handled?(process: Process, input: NodeInput, outputs: readonly NodeOutput[]): void;
+  /** The client of a request gets tokens of its answer: number `from` and those after it. */
+  tokensCame?(process: Process, taskId: TaskId, from: number, count: number): void;
   commandIssued?(issued: IssuedCommand): void;
   commandEnded?(process: Process, key: string, answer: CommandAnswer | { readonly fault: Fault }): void;
   /** Several times a virtual second. */

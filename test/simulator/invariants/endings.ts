@@ -19,7 +19,7 @@ interface Awaited {
 export const oneEndARequest: Invariant = {
   name: REQUESTS,
   meaning:
-    'A request is placed once at most, ends once, and nothing is heard of it after its end; a command too.',
+    'A request has one place at a time, ends once, and nothing is heard of it after its end; a command too.',
   kind: 'safety',
   watch() {
     const ended = new Set<TaskId>();
@@ -34,8 +34,9 @@ export const oneEndARequest: Invariant = {
         if (input.kind === 'TaskStreamEnded') end(input.taskId, name);
         for (const output of outputs) {
           if (output.kind === 'TaskEnded') end(output.taskId, name);
+          if (output.kind === 'TaskMoving') placed.delete(output.taskId);
           if (output.kind !== 'TaskPlaced') continue;
-          const { taskId } = output.assignment;
+          const { taskId } = output;
           if (placed.has(taskId))
             throw new Violation(REQUESTS, `request ${taskId} is placed twice on ${name}`);
           if (ended.has(taskId))

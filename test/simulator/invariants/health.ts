@@ -1,3 +1,5 @@
+import { hasProspect } from '../../../src/control/prospects.js';
+import type { TaskId } from '../../../src/shared/ids.js';
 import { type Invariant, Violation } from './contract.js';
 
 const QUIET = 'quiet-when-healthy';
@@ -24,12 +26,18 @@ export const quietWhenHealthy: Invariant = {
 /** Refusals are answers; only the cluster's own troubles are not to be heard of. */
 export const servedWhenHealthy: Invariant = {
   name: SERVED,
-  meaning: 'In a healthy cluster no request and no command ends for want of a master or of a node.',
+  meaning:
+    'In a healthy cluster no request and no command ends for want of a master or of a node, but for what was deleted.',
   kind: 'liveness',
   watch: (world) => ({
-    handled({ name }, _input, outputs) {
+    handled({ name, api, core }, _input, outputs) {
       if (!world.isHealthy) return;
+      const isDeleted = (taskId: TaskId) => {
+        const modelId = api.open.get(taskId)?.modelId;
+        return modelId !== undefined && !hasProspect(core.state, modelId);
+      };
       for (const output of outputs) {
+        if (output.kind === 'TaskEnded' && isDeleted(output.taskId)) continue;
         if (output.kind !== 'TaskEnded' && output.kind !== 'CommandEnded') continue;
         const answer = output.kind === 'TaskEnded' ? output : output.answer;
         if (!('fault' in answer)) continue;

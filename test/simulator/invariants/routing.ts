@@ -1,8 +1,8 @@
+import type { AssignTask } from '../../../src/control/cluster/commands.js';
 import { instanceStatus, runningTasks } from '../../../src/control/instances.js';
 import { firstShard } from '../../../src/control/routing.js';
 import type { InstanceRecord } from '../../../src/control/state.js';
 import { isSurplus } from '../../../src/control/wishInstances.js';
-import type { NodeId } from '../../../src/shared/ids.js';
 import { LIMITS } from '../../../src/shared/limits.js';
 import type { Process } from '../machine.js';
 import { type Invariant, Violation } from './contract.js';
@@ -12,7 +12,7 @@ const BALANCED = 'balanced-routing';
 
 /** Calls back with each task that this master has just assigned by its own choice. */
 function decided(
-  check: (process: Process, instance: InstanceRecord, unreachable: readonly NodeId[]) => void,
+  check: (process: Process, instance: InstanceRecord, command: AssignTask) => void,
 ): Invariant['watch'] {
   return () => ({
     handled(process, input, outputs) {
@@ -26,7 +26,7 @@ function decided(
         const { task } = output.entry.event;
         const instance = core.state.instances.get(task.instanceId);
         if (instance === undefined) throw new Violation(HEALTHY, `${machine.id} assigns to no instance`);
-        check(process, instance, command.unreachable);
+        check(process, instance, command);
       }
     },
   });
@@ -48,7 +48,7 @@ export const balancedRouting: Invariant = {
   meaning:
     'A master chooses the instance with the fewest tasks among the ready ones, and one that loads only when none is ready.',
   kind: 'safety',
-  watch: decided(({ core, name }, chosen, unreachable) => {
+  watch: decided(({ core, name }, chosen, { unreachable, avoid }) => {
     const { state } = core;
     const tasks = runningTasks(state, chosen.instanceId) - 1;
     for (const other of state.instances.values()) {
@@ -64,7 +64,12 @@ export const balancedRouting: Invariant = {
       const isPreferred = status === 'ready' && instanceStatus(state, chosen) === 'starting';
       const isBusy = otherTasks >= tasks || status !== instanceStatus(state, chosen);
       if (isSurplus(state, other)) continue;
-      if (other === chosen || (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)) continue;
+      if (
+        other === chosen ||
+        other.instanceId === avoid ||
+        (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)
+      )
+        continue;
       throw new Violation(
         BALANCED,
         `${name} chooses ${chosen.instanceId} with ${tasks} tasks before ${other.instanceId} with ${otherTasks}`,

@@ -1,5 +1,5 @@
 /** What holds when the faults have been over for a while: one cluster, which is as it wants to be. */
-import { runnersOf } from '../../../src/control/instances.js';
+import { restartsAsWhole, runnersOf } from '../../../src/control/instances.js';
 import type { ClusterState, InstanceRecord } from '../../../src/control/state.js';
 import { TIMES } from '../../../src/shared/limits.js';
 import type { World } from '../world.js';
@@ -88,7 +88,7 @@ const workersMatch: SettledCheck = {
 
 /** Declared, and failed in a part: the others are stopped, and the master has all started anew. */
 function isHalf(state: ClusterState, instance: InstanceRecord): boolean {
-  if (instance.metaInstanceId === null) return false;
+  if (!restartsAsWhole(instance)) return false;
   return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
 }
 
@@ -117,7 +117,7 @@ const noTaskLeaks: SettledCheck = {
   problem({ processes }) {
     const open = new Set<string>();
     for (const { api } of processes) {
-      for (const { taskId, assignment } of api.open.values()) if (assignment !== null) open.add(taskId);
+      for (const { assignment } of api.open.values()) if (assignment !== null) open.add(assignment.taskId);
     }
     for (const { name, core } of processes) {
       let count = 0;
@@ -143,7 +143,8 @@ const noTaskLeaks: SettledCheck = {
 /** Its instance is deleted, or its end was decided while its node was away: its stream goes on to its own end. */
 function isUncounted(processes: World['processes'], taskId: string): boolean {
   return processes.some(({ api, core }) => {
-    const assignment = api.open.get(taskId as never)?.assignment;
+    const assignments = [...api.open.values()].map(({ assignment }) => assignment);
+    const assignment = assignments.find((one) => one?.taskId === taskId);
     if (assignment === null || assignment === undefined) return false;
     const isDecided = core.state.finishedTasks.some((finished) => finished.taskId === taskId);
     return isDecided || !core.state.instances.has(assignment.instanceId);

@@ -19,6 +19,8 @@ export interface PlainCallbacks {
   readonly doNothing: Address;
   /** `int strcmp(const char*, const char*)`: 0 for equal texts. */
   compareTexts(one: Address, other: Address): number;
+  /** `int memcmp(const void*, const void*, size_t)`: 0 for equal bytes. */
+  compareBytes(one: Address, other: Address, sizeBytes: number): number;
   /** The address of an array's memory, which must not be moved or collected: of a SharedArrayBuffer that is held. */
   addressOf(array: Uint8Array): Address;
 }
@@ -31,6 +33,7 @@ export function plainCallbacks(libraries: Libraries): PlainCallbacks {
     isByteSet: symbol(libraries.c, 'strlen'),
     doNothing: symbol(libraries.llama, 'llama_max_devices'),
     compareTexts: libraries.c.func('int strcmp(intptr_t one, intptr_t other)'),
+    compareBytes: libraries.c.func('int memcmp(intptr_t one, intptr_t other, size_t bytes)'),
     addressOf: (array) => moveMemory(array, array, 0),
   };
 }

@@ -58,6 +58,8 @@ type TensorFunctions = ReturnType<typeof tensorFunctions>;
 
 /** Places in `struct ggml_tensor` of the pinned release, in bytes. Nothing else of it is read or written directly. */
 const BUFFER_OFFSET = 8;
+/** The first of the tensors that a node of a graph is computed from: of a product the matrix. */
+export const FIRST_SOURCE_OFFSET = 152;
 const DATA_OFFSET = 248;
 const NAME_OFFSET = 256;
 const BYTES_OF_POINTER = 8;

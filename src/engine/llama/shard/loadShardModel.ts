@@ -2,7 +2,7 @@
 
 import { alignUp, DEFAULT_ALIGNMENT_BYTES } from '../../../models/gguf/types.js';
 import { encodeGgufHeader } from '../../../models/gguf/writer.js';
-import type { ShardModel, TensorSource } from '../../../models/sharding/shardModel.js';
+import { type ShardModel, sourceBytes, type TensorSource } from '../../../models/sharding/shardModel.js';
 import { ShoalError } from '../../../shared/errors.js';
 import type { LoadProgress } from '../../contract.js';
 import { withTensorCallback } from '../binding/callbacks.js';
@@ -125,13 +125,16 @@ function filler(
       throw new ShoalError('cancelled', 'Loading was cancelled.');
     }
     supply.fill(tensor, source);
-    if (source.kind === 'tensor') doneBytes += source.tensor.sizeBytes;
+    doneBytes += sourceBytes(source);
   };
 }
 
 function weightsBytes(shard: ShardModel): number {
-  const tensors = new Set(
-    shard.tensors.flatMap(({ source }) => (source.kind === 'tensor' ? [source.tensor] : [])),
-  );
-  return [...tensors].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const tensors = new Set<unknown>();
+  return shard.tensors.reduce((sum, { source }) => {
+    // Embeddings may be the head as well.
+    if (source.kind === 'tensor' && tensors.has(source.tensor)) return sum;
+    if (source.kind === 'tensor') tensors.add(source.tensor);
+    return sum + sourceBytes(source);
+  }, 0);
 }

@@ -4,11 +4,12 @@
  * be mapped they are read.
  */
 import type { TensorInfo } from '../../../models/gguf/types.js';
-import type { TensorSource } from '../../../models/sharding/shardModel.js';
+import { sourceBytes, type TensorPieces, type TensorSource } from '../../../models/sharding/shardModel.js';
 import { ShoalError } from '../../../shared/errors.js';
 import type { Address } from '../binding/declarations.js';
 import type { FileMap } from '../binding/fileMap.js';
 import type { Native } from '../binding/native.js';
+import { viewOf } from '../binding/nativeMemory.js';
 import { pointTensorAt } from '../binding/tensors.js';
 import type { ModelFiles } from './modelFiles.js';
 
@@ -21,6 +22,11 @@ export interface TensorSupply {
   /** After the model has been freed. */
   free(): void;
 }
+
+/** A tensor in one piece. */
+const WHOLE = { offset: 0, strideBytes: 0, count: 1 } as const;
+/** Of data in GGUF files, and of ggml's own buffers. */
+const TENSOR_ALIGNMENT = 32;
 
 export class FileSupply implements TensorSupply {
   readonly #native: Native;
@@ -45,24 +51,20 @@ export class FileSupply implements TensorSupply {
       fillWith(this.#native, tensor, source.value);
       return;
     }
-    const info = source.tensor;
+    const { tensor: info } = source;
     const sizeBytes = functions.sizeBytes(tensor);
-    if (sizeBytes !== info.sizeBytes) {
+    if (sizeBytes !== sourceBytes(source)) {
       throw new ShoalError(
         'model_load_failed',
-        `The tensor ${info.name} has ${info.sizeBytes} bytes, and the architecture has ${sizeBytes} there.`,
+        `The tensor ${info.name} has ${sourceBytes(source)} bytes, and the architecture has ${sizeBytes} there.`,
       );
     }
+    const pieces = source.kind === 'part' ? source.pieces : { ...WHOLE, sizeBytes };
     const { descriptor, offset } = this.#files.place(info);
     const map = this.#maps.get(descriptor);
-    if (map === undefined) {
-      this.#copyFromFile(tensor, info);
-      return;
-    }
-    map.populate(offset, sizeBytes);
-    if (pointTensorAt(functions, tensor, map.address + offset)) return;
-    functions.set(tensor, map.address + offset, 0, sizeBytes);
-    map.release(offset, sizeBytes);
+    if (map === undefined) this.#copyFromFile(tensor, info, pieces);
+    else if (pieces.count === 1) this.#fillFromMap(tensor, map, offset + pieces.offset, sizeBytes);
+    else this.#joinFromMap(tensor, map, offset, pieces);
   }
 
   free(): void {
@@ -71,10 +73,40 @@ export class FileSupply implements TensorSupply {
     this.#files.close();
   }
 
+  #fillFromMap(tensor: Address, map: FileMap, offset: number, sizeBytes: number): void {
+    const { tensor: functions } = this.#native;
+    map.populate(offset, sizeBytes);
+    const address = map.address + offset;
+    // A part of a tensor may begin where the kernels would not have one begin.
+    if (address % TENSOR_ALIGNMENT === 0 && pointTensorAt(functions, tensor, address)) return;
+    functions.set(tensor, address, 0, sizeBytes);
+    map.release(offset, sizeBytes);
+  }
+
+  #joinFromMap(tensor: Address, map: FileMap, offset: number, pieces: TensorPieces): void {
+    const spanBytes = pieces.offset + (pieces.count - 1) * pieces.strideBytes + pieces.sizeBytes;
+    map.populate(offset, spanBytes);
+    const stored = new Uint8Array(viewOf(map.address + offset, spanBytes));
+    this.#copyPieces(tensor, pieces, (from, target) =>
+      target.set(stored.subarray(from, from + target.length)),
+    );
+    map.release(offset, spanBytes);
+  }
+
+  #copyFromFile(tensor: Address, info: TensorInfo, pieces: TensorPieces): void {
+    this.#copyPieces(tensor, pieces, (from, target) => this.#files.read(info, from, target));
+  }
+
   /** At once: other layouts of memory take a tensor as a whole only. */
-  #copyFromFile(tensor: Address, info: TensorInfo): void {
-    const bytes = Buffer.allocUnsafeSlow(info.sizeBytes);
-    this.#files.read(info, 0, bytes);
+  #copyPieces(
+    tensor: Address,
+    { offset, sizeBytes, strideBytes, count }: TensorPieces,
+    read: (from: number, target: Uint8Array) => void,
+  ): void {
+    const bytes = Buffer.allocUnsafeSlow(sizeBytes * count);
+    for (let piece = 0; piece < count; piece += 1) {
+      read(offset + piece * strideBytes, bytes.subarray(piece * sizeBytes, (piece + 1) * sizeBytes));
+    }
     this.#native.tensor.setBytes(tensor, bytes, 0, bytes.length);
   }
 }

@@ -32,10 +32,11 @@ export function overrideBuffers(native: Native, shard: ShardModel): BufferOverri
   const answers = new Map<string, Address>();
   const chosen = new Map<Address, string[]>();
   for (const { name, source } of shard.tensors) {
-    if (source.kind !== 'tensor' || !isMultiplied(name)) continue;
-    const { type, dims } = source.tensor;
+    if ((source.kind !== 'tensor' && source.kind !== 'part') || !isMultiplied(name)) continue;
+    const { type } = source.tensor;
+    const { dims } = source.kind === 'part' ? source : source.tensor;
     const shape = `${type} ${dims.join(' ')}`;
-    const answer = answers.get(shape) ?? chooseBuffer(native, bufferTypes, source.tensor);
+    const answer = answers.get(shape) ?? chooseBuffer(native, bufferTypes, { type, dims });
     answers.set(shape, answer);
     if (answer !== 0) chosen.set(answer, [...(chosen.get(answer) ?? []), name]);
   }
@@ -48,14 +49,16 @@ function isMultiplied(name: string): boolean {
   return name.startsWith('blk.') && name.endsWith('.weight') && !NOT_MULTIPLIED.test(name);
 }
 
+type Weight = Pick<TensorInfo, 'type' | 'dims'>;
+
 /** The first buffer type in which the CPU multiplies with such a weight; 0 = plain memory. */
-function chooseBuffer(native: Native, bufferTypes: readonly Address[], weight: TensorInfo): Address {
+function chooseBuffer(native: Native, bufferTypes: readonly Address[], weight: Weight): Address {
   const dimensions = weight.dims.length;
   if (dimensions < 2 || dimensions > 3) return 0;
   return bufferTypes.find((bufferType) => canMultiply(native, bufferType, weight)) ?? 0;
 }
 
-function canMultiply({ tensor: c, cpu }: Native, bufferType: Address, weight: TensorInfo): boolean {
+function canMultiply({ tensor: c, cpu }: Native, bufferType: Address, weight: Weight): boolean {
   const arena = c.createArena({ mem_size: ARENA_BYTES, mem_buffer: 0, no_alloc: true });
   const create = (type: 'f32' | 'i32' | TensorInfo['type'], dims: readonly number[]): Address =>
     c.create(arena, tensorTypeOfName(type).id, dims.length, BigInt64Array.from(dims, BigInt));

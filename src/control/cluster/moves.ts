@@ -1,0 +1,91 @@
+/**
+ * When a request goes on somewhere else. Its stream may break because the runner or the node died, or was stopped; the
+ * request then asks for another place with what its client has, as often as is bounded here. What is wrong with the
+ * request itself is wrong everywhere, and ends it.
+ */
+import type { ErrorCode, Fault } from '../../shared/errors.js';
+import type { InstanceId, TaskId } from '../../shared/ids.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
+
+/** What a request has been through. Times are on the node's monotonic clock. */
+export interface Moves {
+  readonly count: number;
+  /** Runners that died while they computed it. */
+  readonly crashes: number;
+  /** Why it moved last. */
+  readonly fault: Fault | null;
+  /** Where it ran last, and until when it is better not to go there: the state may not show yet what happened. */
+  readonly avoid: InstanceId | null;
+  readonly avoidUntil: number;
+  /** When the master is asked next; null while it is being asked, or the request has its place. */
+  readonly askAt: number | null;
+  /** Askings since it lost its place. */
+  readonly askings: number;
+}
+
+export const UNMOVED: Moves = {
+  count: 0,
+  crashes: 0,
+  fault: null,
+  avoid: null,
+  avoidUntil: Number.NEGATIVE_INFINITY,
+  askAt: null,
+  askings: 0,
+};
+
+/**
+ * Faults of the place and not of the request. A sequence that the engine cannot compute (`engine_error`) is the
+ * request's own, and a deadline is the same everywhere.
+ */
+const OF_THE_PLACE: ReadonlySet<ErrorCode> = new Set([
+  'runner_failed',
+  'node_lost',
+  'not_ready',
+  'peer_protocol_error',
+  'queue_full',
+  'all_instances_failed',
+  'no_instance',
+]);
+
+export interface Break {
+  readonly fault: Fault;
+  /** Had the runner begun to compute it? */
+  readonly isBegun: boolean;
+  /** Where it ran. */
+  readonly instanceId: InstanceId;
+}
+
+/** What becomes of a request whose stream broke: its next moves, or the fault that it ends with. */
+export function moved(before: Moves, { fault, isBegun, instanceId }: Break, now: number): Moves | Fault {
+  if (!OF_THE_PLACE.has(fault.code)) return fault;
+  const crashes = before.crashes + (fault.code === 'runner_failed' && isBegun ? 1 : 0);
+  if (crashes >= LIMITS.requestCrashes) {
+    // It may be the cause itself: it must not take down one runner after the other.
+    const message = `${fault.message}; it is runner number ${crashes} that died with this request, which is not moved again`;
+    return { ...fault, message };
+  }
+  const count = before.count + 1;
+  if (count > LIMITS.requestMoves) {
+    return { ...fault, message: `${fault.message}; the request was moved ${before.count} times already` };
+  }
+  return {
+    count,
+    crashes,
+    fault,
+    avoid: instanceId,
+    avoidUntil: now + TIMES.avoidMs,
+    askAt: now,
+    askings: 0,
+  };
+}
+
+/** No place was found: it asks again after a pause that grows. */
+export function refused(moves: Moves, now: number): Moves {
+  const pauseMs = Math.min(TIMES.moveRetryMs * 2 ** moves.askings, TIMES.moveLongestRetryMs);
+  return { ...moves, askAt: now + pauseMs, askings: moves.askings + 1 };
+}
+
+/** The task that the state has for a place of a request: one that ended there does not run again. */
+export function attemptId(taskId: TaskId, moves: Moves): TaskId {
+  return moves.count === 0 ? taskId : (`${taskId}.${moves.count}` as TaskId);
+}

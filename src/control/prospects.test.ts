@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { apply } from './apply.js';
+import type { ControlEvent } from './events.js';
+import { hasProspect } from './prospects.js';
+import type { InstanceRecord } from './state.js';
+import {
+  instanceCreated,
+  instanceDeleted,
+  instanceRecord,
+  MODEL,
+  metaInstanceCreated,
+  metaInstanceDeleted,
+  NODE,
+  runnerFact,
+  runnerStatusChanged,
+  stateAfter,
+} from './testing.js';
+
+const after = (...events: ControlEvent[]) => hasProspect(stateAfter(...events), MODEL);
+
+const failedRunner = (restartAt: number | null): ControlEvent => ({
+  kind: 'RunnerStatusChanged',
+  runner: { ...runnerFact('a', 'failed', 2), restartAt },
+});
+
+const nodeDied: ControlEvent = { kind: 'NodeStatusChanged', nodeId: NODE, status: 'dead', at: 0 };
+const wishFailed: ControlEvent = { kind: 'MetaInstanceFailed', metaInstanceId: 'w' as never };
+const ofWish = (): ControlEvent => {
+  const instance: InstanceRecord = { ...instanceRecord('a'), metaInstanceId: 'w' as never };
+  return { kind: 'InstanceCreated', instance };
+};
+
+test('R60: an instance of its own may come back while its node restarts it, or may be back itself', () => {
+  assert.equal(after(), false, 'there is none');
+  assert.equal(after(instanceCreated('a')), true);
+  assert.equal(after(instanceCreated('a'), runnerStatusChanged('a', 'ready')), true);
+  assert.equal(after(instanceCreated('a'), failedRunner(5_000)), true);
+  assert.equal(after(instanceCreated('a'), failedRunner(null)), false, 'it was given up');
+  assert.equal(
+    after(instanceCreated('a'), failedRunner(null), nodeDied),
+    true,
+    'it starts anew with its node',
+  );
+  assert.equal(after(instanceCreated('a'), instanceDeleted('a')), false);
+  assert.equal(hasProspect(stateAfter(instanceCreated('a')), 'other' as never), false);
+});
+
+test('R60: a wish is made come true until it has failed for good or is taken back', () => {
+  assert.equal(after(metaInstanceCreated('w')), true);
+  assert.equal(after(metaInstanceCreated('w'), wishFailed), false);
+  assert.equal(after(metaInstanceCreated('w'), metaInstanceDeleted('w')), false);
+  const served = [metaInstanceCreated('w'), ofWish()];
+  assert.equal(after(...served, failedRunner(null)), true, 'the master starts it anew');
+  const failed = apply(stateAfter(...served, failedRunner(null)), wishFailed);
+  assert.equal(hasProspect(failed, MODEL), false);
+});

@@ -1,0 +1,25 @@
+/** Whether a model that nobody serves now may be served again without anybody's doing. */
+import type { ModelId } from '../shared/ids.js';
+import { instanceStatus, isNodeGone, runnersOf } from './instances.js';
+import type { ClusterState, InstanceRecord } from './state.js';
+
+/** A wish that has not failed for good is made come true; an instance of its own is restarted by its node, or waits for that. */
+export function hasProspect(state: ClusterState, modelId: ModelId): boolean {
+  for (const wish of state.metaInstances.values()) {
+    if (wish.modelId === modelId && !wish.hasFailed) return true;
+  }
+  for (const instance of state.instances.values()) {
+    if (instance.modelId === modelId && mayComeBack(state, instance)) return true;
+  }
+  return false;
+}
+
+function mayComeBack(state: ClusterState, instance: InstanceRecord): boolean {
+  // Of a wish that has failed, only what still runs counts.
+  if (instance.metaInstanceId !== null)
+    return ['ready', 'starting'].includes(instanceStatus(state, instance));
+  if (instance.shards.some(({ nodeId }) => isNodeGone(state, nodeId))) return true;
+  return runnersOf(state, instance).every(
+    ({ status, restartAt }) => status !== 'failed' || restartAt !== null,
+  );
+}

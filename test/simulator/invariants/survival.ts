@@ -1,0 +1,92 @@
+/** R60: what clients see of an answer whose runner or node is lost. */
+import { hasProspect } from '../../../src/control/prospects.js';
+import type { ErrorCode } from '../../../src/shared/errors.js';
+import type { TaskId } from '../../../src/shared/ids.js';
+import { LIMITS } from '../../../src/shared/limits.js';
+import { ANSWER_TOKENS } from '../streams.js';
+import { type Invariant, Violation } from './contract.js';
+
+const WHOLE = 'whole-answers';
+const SURVIVE = 'answers-survive';
+
+export const wholeAnswers: Invariant = {
+  name: WHOLE,
+  meaning: 'No token of an answer comes twice or is missing, wherever it was computed.',
+  kind: 'safety',
+  watch() {
+    const known = new Map<TaskId, number>();
+    return {
+      tokensCame({ name }, taskId, from, count) {
+        const next = known.get(taskId) ?? 0;
+        if (from !== next) {
+          throw new Violation(
+            WHOLE,
+            `the client of ${taskId} on ${name} has ${next} tokens and gets number ${from}`,
+          );
+        }
+        known.set(taskId, next + count);
+      },
+      handled({ name }, input) {
+        if (input.kind !== 'TaskStreamEnded' || input.status !== 'complete') return;
+        const count = known.get(input.taskId) ?? 0;
+        known.delete(input.taskId);
+        if (count !== ANSWER_TOKENS) {
+          throw new Violation(WHOLE, `the answer of ${input.taskId} on ${name} ends after ${count} tokens`);
+        }
+      },
+    };
+  },
+};
+
+/** A request that had a place ends by one of these only when nothing is left to try. */
+const OF_THE_PLACE: ReadonlySet<ErrorCode> = new Set([
+  'runner_failed',
+  'node_lost',
+  'not_ready',
+  'all_instances_failed',
+  'no_instance',
+  'queue_full',
+]);
+
+interface Past {
+  moves: number;
+  crashes: number;
+}
+
+export const answersSurvive: Invariant = {
+  name: SURVIVE,
+  meaning:
+    'An answer that has begun does not end by the loss of a runner or node while its model is served, or may be again.',
+  kind: 'safety',
+  watch() {
+    const placed = new Map<TaskId, Past>();
+    return {
+      handled({ name, api, core }, input, outputs) {
+        if (input.kind === 'TaskStreamBroken') {
+          const past = placed.get(input.taskId);
+          if (past !== undefined && input.isBegun && input.fault.code === 'runner_failed') past.crashes += 1;
+        }
+        for (const output of outputs) {
+          if (output.kind === 'TaskPlaced' && !placed.has(output.taskId)) {
+            placed.set(output.taskId, { moves: 0, crashes: 0 });
+          }
+          if (output.kind === 'TaskMoving') {
+            const past = placed.get(output.taskId);
+            if (past !== undefined) past.moves += 1;
+          }
+          if (output.kind !== 'TaskEnded') continue;
+          const past = placed.get(output.taskId);
+          placed.delete(output.taskId);
+          const modelId = api.open.get(output.taskId)?.modelId;
+          if (past === undefined || modelId === undefined || !OF_THE_PLACE.has(output.fault.code)) continue;
+          const isUsedUp = past.moves >= LIMITS.requestMoves || past.crashes >= LIMITS.requestCrashes;
+          if (isUsedUp || !hasProspect(core.state, modelId)) continue;
+          throw new Violation(
+            SURVIVE,
+            `${name} ends ${output.taskId} after ${past.moves} moves: ${output.fault.message}`,
+          );
+        }
+      },
+    };
+  },
+};
