@@ -184,9 +184,6 @@ export const LIMITS = {
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
   collectivePaths: 16,
-  /** What the first rank of a model tells the others about a step beside its rows; what it is told of a drawn token. */
-  stepWordsBytes: 4 * 1024 * 1024,
-  drawnRowBytes: 16 * 1024,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
   /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
