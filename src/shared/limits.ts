@@ -330,7 +330,7 @@ export const TIMES = {
    */
   linkSpeedLookMs: 1_000,
   linkBurstMs: 25,
-  linkSpeedAgeMs: 900_000,
+  linkSpeedAgeMs: 6 * 3_600_000,
   linkSpeedRetryMs: 5_000,
   linkSpeedPatienceMs: 120_000,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
