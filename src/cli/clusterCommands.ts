@@ -1,7 +1,7 @@
 /** What people ask of the cluster through this node: placed here on the newest state, decided by the master. */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ClusterCommands, NewInstance, NewMetaInstance } from '../api/ports.js';
+import type { ClusterCommands, NewMetaInstance } from '../api/ports.js';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import { runnerIdOf } from '../control/applyInstance.js';
 import { placementFault } from '../control/placement/explainRefusal.js';
@@ -11,7 +11,8 @@ import { type Known, placementRequest, placeWish } from '../control/reconcile/pl
 import type { InstanceRecord } from '../control/state.js';
 import type { ModelCatalogue } from '../models/catalogue.js';
 import { ShoalError } from '../shared/errors.js';
-import type { InstanceId, MetaInstanceId, ModelId, NodeId } from '../shared/ids.js';
+import type { InstanceId, MetaInstanceId, ModelId } from '../shared/ids.js';
+import { divisionProblem, memoryOfShards } from './newInstance.js';
 import { shapeOf } from './servedModels.js';
 
 export class PeopleCommands implements ClusterCommands {
@@ -69,50 +70,24 @@ export class PeopleCommands implements ClusterCommands {
 
   async createInstance(instance: Parameters<ClusterCommands['createInstance']>[0]): Promise<InstanceId> {
     const instanceId = randomUUID() as InstanceId;
-    const { layers } = await this.#shapeOf(instance.modelId);
-    const [shard, ...others] = instance.shards;
-    if (shard === undefined || others.length > 0 || shard.startLayer !== 0 || shard.endLayer !== layers) {
-      throw new ShoalError(
-        'placement_impossible',
-        `An instance of ${instance.modelId} has one shard with the layers 0 to ${layers} in this version.`,
-        { param: 'instance' },
-      );
-    }
+    const shape = await this.#shapeOf(instance.modelId);
+    const problem = divisionProblem(shape, instance);
+    if (problem !== null) throw new ShoalError('placement_impossible', problem, { param: 'instance' });
+    const needed = memoryOfShards(shape, instance);
     const record: InstanceRecord = {
       ...instance,
       instanceId,
       metaInstanceId: null,
       attempt: 1,
       failure: null,
-      shards: [
-        {
-          ...shard,
-          runnerId: runnerIdOf(instanceId, 1, shard.rank),
-          // It takes what it takes, whatever the client says.
-          memoryBytes: Math.max(shard.memoryBytes, await this.#memoryOn(shard.nodeId, instance)),
-        },
-      ],
+      shards: instance.shards.map((shard, at) => ({
+        ...shard,
+        runnerId: runnerIdOf(instanceId, 1, shard.rank),
+        memoryBytes: Math.max(shard.memoryBytes, needed[at] ?? 0),
+      })),
     };
     await this.#cluster.command({ kind: 'CreateInstance', instance: record });
     return instanceId;
-  }
-
-  /** What one context of the instance takes at least. */
-  async #memoryOn(
-    nodeId: NodeId,
-    { modelId, sharding, transport, contextLength, maxSequences }: NewInstance,
-  ): Promise<number> {
-    const { shards } = await this.placement({
-      modelId,
-      sharding,
-      transport,
-      minNodes: null,
-      nodeIds: [nodeId],
-      requireRdma: false,
-      contextTokens: contextLength,
-      sequences: maxSequences,
-    });
-    return shards[0]?.memory.totalBytes ?? 0;
   }
 
   async placement(wish: NewMetaInstance): Promise<Placement> {

@@ -1,4 +1,5 @@
 /** The composition root: makes the parts of a node, wires them, and ends them in order. */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
@@ -6,6 +7,7 @@ import { isLoopback } from '../api/http/access.js';
 import { createApiServer } from '../api/server.js';
 import { Calls } from '../cluster/calls/calls.js';
 import { CancelCalls } from '../cluster/calls/cancelCalls.js';
+import { rankSecret } from '../cluster/clusterKey.js';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import { GenerationServer } from '../cluster/generations/generationServer.js';
 import { RemoteGenerations } from '../cluster/generations/remoteGenerations.js';
@@ -14,6 +16,7 @@ import { formatToken } from '../cluster/joinToken.js';
 import { LinkSpeeds } from '../cluster/linkSpeeds.js';
 import { Registers } from '../cluster/registers.js';
 import { Requests } from '../cluster/requests.js';
+import { Gatherings } from '../cluster/sideChannel/gatherings.js';
 import { ModelCatalogue, type ResolvedModel } from '../models/catalogue.js';
 import { refuseTooLarge } from '../models/memoryVerdict.js';
 import { ShoalError, toFault } from '../shared/errors.js';
@@ -23,6 +26,7 @@ import { LastHour } from '../telemetry/lastHour.js';
 import { createLog } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { Leftovers } from '../worker/leftovers.js';
+import { RankMeetings } from '../worker/rankMeetings.js';
 import { type LocalModel, Worker } from '../worker/worker.js';
 import { Closers } from './closers.js';
 import { PeopleCommands } from './clusterCommands.js';
@@ -84,10 +88,24 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   });
   for (const pid of await leftovers.end()) log.warn({ pid }, 'ended a runner of an earlier life');
 
+  const calls = new Calls({
+    links,
+    onBug: (call, error) => log.error({ err: error, call }, 'a call of another node failed'),
+  });
+  const gatherings = new Gatherings({ nodeId, calls, cluster });
+  closers.add(() => gatherings.close());
+  const ranks = new RankMeetings(
+    {
+      gather: (contribution, signal) => gatherings.gather(contribution, signal),
+      secretOf: (instanceId, attempt) => rankSecret(parts.clusterKey, instanceId, attempt),
+    },
+    { folder: join(options.home, 'side-channels') },
+  );
   const worker = new Worker(
     {
       cluster,
       leftovers,
+      ranks,
       model: findModel(catalogue, served, options),
       onOutputLine: (runnerId, line) => log.debug({ runner_id: runnerId, line }, 'runner output'),
       onFailure: (runnerId, failure) => {
@@ -100,10 +118,6 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   const metrics = new Metrics({
     load: () => totalLoad(worker),
     cluster: () => clusterFigures(parts, remote.openCount, server.openCount),
-  });
-  const calls = new Calls({
-    links,
-    onBug: (call, error) => log.error({ err: error, call }, 'a call of another node failed'),
   });
   const remote = new RemoteGenerations({ links });
   const server = new GenerationServer(

@@ -57,11 +57,12 @@ export function wishesFor(
   }));
 }
 
-/** What placement has to know of a model; in this version it runs on one machine as a whole. */
+/** What placement has to know of a model. */
 export function shapeOf(modelId: ModelId, card: ModelCard): ModelShape {
-  const reason = 'it runs on one machine as a whole in this version.';
-  const shape = placementShape(modelId, card, { canBeSliced: false, reason });
-  return { ...shape, cuts: { canBeCut: false, reason } };
+  return placementShape(modelId, card, {
+    canBeSliced: false,
+    reason: 'no engine of this version computes slices of it.',
+  });
 }
 
 /**

@@ -6,6 +6,7 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ShoalError } from '../shared/errors.js';
+import type { InstanceId } from '../shared/ids.js';
 import { formatToken, KEY_BYTES, parseToken } from './joinToken.js';
 import { makeHome, readPrivateFile, writePrivateFile } from './privateFiles.js';
 
@@ -52,6 +53,11 @@ export function keepClusterKey(home: string): void {
 /** A key of its own for each purpose, so that what one of them gives away does not help against another. */
 export function deriveKey(clusterKey: Buffer, purpose: string, lengthBytes: number): Buffer {
   return Buffer.from(hkdfSync('sha256', clusterKey, Buffer.alloc(0), `shoal ${purpose}`, lengthBytes));
+}
+
+/** What the ranks of one attempt at an instance prove to each other that they belong to it. 32 bytes. */
+export function rankSecret(clusterKey: Buffer, instanceId: InstanceId, attempt: number): Buffer {
+  return deriveKey(clusterKey, `ranks ${instanceId} ${attempt}`, KEY_BYTES);
 }
 
 function readStored(home: string): Stored | null {

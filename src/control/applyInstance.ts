@@ -6,6 +6,7 @@ import { endTasks } from './applyTask.js';
 import type { ControlEvent } from './events.js';
 import { runnersOf } from './instances.js';
 import { withEntry, withNewest, without } from './maps.js';
+import { restartsInARow } from './restartPolicy.js';
 import type {
   ClusterState,
   InstanceFailure,
@@ -74,7 +75,13 @@ export function instanceFailed(
   const instance = state.instances.get(instanceId);
   if (instance === undefined || instance.attempt !== attempt || instance.failure !== null) return {};
   const instances = withEntry(state.instances, instanceId, { ...instance, failure });
-  if (instance.metaInstanceId === null) return { instances };
+  if (instance.metaInstanceId === null) {
+    // Nobody else keeps when it comes back: its runners do, as a runner does that is started anew by itself.
+    const waiting = runnersOf(state, instance).map((runner) => ({ ...runner, restartAt: nextAttemptAt }));
+    const runners = new Map(state.runners);
+    for (const runner of waiting) runners.set(runner.runnerId, runner);
+    return { instances, runners };
+  }
   return {
     instances,
     ...changeMetaInstance(state, instance.metaInstanceId, (wish) => ({
@@ -135,9 +142,11 @@ function runnersWithout(state: ClusterState, instanceId: InstanceId): Map<Runner
 
 /** @param before the runners of the attempt before: why they ended stays visible while these come up */
 function unbornRunners(
-  { instanceId, attempt, shards }: InstanceRecord,
+  { instanceId, attempt, shards, metaInstanceId }: InstanceRecord,
   before: readonly RunnerRecord[] = [],
 ): [RunnerId, RunnerRecord][] {
+  const isPlainRetry = metaInstanceId === null && before.length > 0;
+  const restarts = isPlainRetry ? restartsInARow(before) + 1 : attempt - 1;
   return shards.map(({ runnerId, nodeId, rank }) => [
     runnerId,
     {
@@ -149,7 +158,7 @@ function unbornRunners(
       sequence: 0,
       pid: null,
       status: 'spawned',
-      restarts: attempt - 1,
+      restarts,
       restartAt: null,
       error: before.find((runner) => runner.rank === rank)?.error ?? null,
     },

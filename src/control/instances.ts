@@ -5,12 +5,21 @@ import type { ClusterState, InstanceRecord, RunnerRecord, TaskRecord } from './s
 
 export type InstanceStatus = 'starting' | 'ready' | 'failing' | 'stopping';
 
+/**
+ * Are its runners started anew all together, by the master? The only runner of an instance that nobody declared is
+ * looked after by its own node (R48).
+ */
+export function restartsAsWhole({ metaInstanceId, shards }: InstanceRecord): boolean {
+  return metaInstanceId !== null || shards.length > 1;
+}
+
 export function runnersOf(state: ClusterState, instance: InstanceRecord): RunnerRecord[] {
   return instance.shards.flatMap((shard) => state.runners.get(shard.runnerId) ?? []);
 }
 
 /** A node that is dead, or not known, takes its shard with it; when it comes back, what its runners say counts again. */
 export function instanceStatus(state: ClusterState, instance: InstanceRecord): InstanceStatus {
+  if (instance.failure !== null) return 'failing';
   if (instance.shards.some((shard) => isNodeGone(state, shard.nodeId))) return 'failing';
   const statuses = runnersOf(state, instance).map((runner) => runner.status);
   if (statuses.includes('failed')) return 'failing';

@@ -2,6 +2,8 @@
  * When a runner that died is started again: after 2, 4, 8 … seconds, at most 60, with jitter, at most 10 times in a
  * row. A runner that stayed up for the healthy period starts counting anew.
  */
+import type { RunnerRecord } from './state.js';
+
 export const RESTART_POLICY = {
   baseMs: 2_000,
   maxMs: 60_000,
@@ -14,6 +16,16 @@ export const RESTART_POLICY = {
 export interface RestartHistory {
   /** Restarts in a row, since the last healthy period. */
   readonly restarts: number;
+}
+
+/**
+ * Of an instance whose ranks are started anew together. One that ran for a healthy period, or that ended without a fault
+ * of its own, because a node or a link was lost, starts counting anew.
+ */
+export function restartsInARow(runners: readonly RunnerRecord[]): number {
+  const failed = runners.filter(({ status }) => status === 'failed');
+  const ranLong = failed.some(({ error }) => (error?.ranForMs ?? 0) >= RESTART_POLICY.healthyMs);
+  return failed.length === 0 || ranLong ? 0 : Math.max(...runners.map(({ restarts }) => restarts));
 }
 
 export type RestartDecision =

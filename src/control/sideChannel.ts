@@ -56,7 +56,7 @@ export class SideChannelGatherings {
       return [refused(caller, 'cancelled', LATER)];
     }
     const ended = present !== undefined && attempt > present.attempt ? this.drop(instanceId, LATER) : [];
-    const gathering = this.#gatherings.get(instanceId) ?? this.#begin(instanceId, attempt, worldSize);
+    const gathering = this.#gatherings.get(instanceId) ?? this.#begin(contribution);
     if (gathering === null) {
       return [
         refused(caller, 'queue_full', `the ranks of ${LIMITS.sideChannelInstances} instances meet already`),
@@ -83,14 +83,32 @@ export class SideChannelGatherings {
    * @param reason for those that wait
    */
   drop(instanceId: InstanceId, reason: string): readonly GatherAnswer[] {
-    const gathering = this.#gatherings.get(instanceId);
-    this.#gatherings.delete(instanceId);
-    return [...(gathering?.callers.values() ?? [])].map((caller) => refused(caller, 'cancelled', reason));
+    return this.#end(instanceId, { code: 'cancelled', message: reason });
   }
 
-  #begin(instanceId: InstanceId, attempt: number, worldSize: number): Gathering | null {
+  /** Whatever is not current is over. */
+  dropAll(
+    isCurrent: (instanceId: InstanceId, attempt: number) => boolean,
+    fault: Fault,
+  ): readonly GatherAnswer[] {
+    return [...this.#gatherings].flatMap(([instanceId, { attempt }]) =>
+      isCurrent(instanceId, attempt) ? [] : this.#end(instanceId, fault),
+    );
+  }
+
+  #end(instanceId: InstanceId, fault: Fault): GatherAnswer[] {
+    const gathering = this.#gatherings.get(instanceId);
+    this.#gatherings.delete(instanceId);
+    return [...(gathering?.callers.values() ?? [])].map((caller) => ({
+      caller,
+      result: { kind: 'refused', fault },
+    }));
+  }
+
+  /** A new master does not know the rounds before: it takes up the one that it is asked for first. */
+  #begin({ instanceId, attempt, worldSize, round }: Contribution): Gathering | null {
     if (this.#gatherings.size >= LIMITS.sideChannelInstances) return null;
-    const gathering = { attempt, worldSize, round: 0, blobs: new Map(), callers: new Map(), last: null };
+    const gathering = { attempt, worldSize, round, blobs: new Map(), callers: new Map(), last: null };
     this.#gatherings.set(instanceId, gathering);
     return gathering;
   }
@@ -102,7 +120,9 @@ export class SideChannelGatherings {
 
   #add(gathering: Gathering, { rank, blob, caller }: Contribution): GatherAnswer[] {
     const earlier = gathering.blobs.get(rank);
-    if (earlier !== undefined && !isSame(earlier, blob)) {
+    // Nobody has seen the open round: a rank whose process was started anew, and whose call ended with it, is heard.
+    const isWaiting = gathering.callers.has(rank);
+    if (isWaiting && earlier !== undefined && !isSame(earlier, blob)) {
       return [refused(caller, 'invalid_request', OTHER_BLOB)];
     }
     gathering.blobs.set(rank, blob);

@@ -4,7 +4,7 @@
  */
 import type { InstanceId, NodeId, RunnerId } from '../shared/ids.js';
 import type { ControlEvent } from './events.js';
-import { runnersOf } from './instances.js';
+import { restartsAsWhole, runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
 
 export type WorkerAction =
@@ -29,7 +29,7 @@ export function planWorker(
   const wanted = new Set<RunnerId>();
   for (const instance of state.instances.values()) {
     // A half instance is of no use: what is left of it ends, and starts again with its siblings (R7, R32).
-    if (instance.metaInstanceId !== null && isBroken(state, instance)) continue;
+    if (restartsAsWhole(instance) && isBroken(state, instance)) continue;
     for (const shard of instance.shards) {
       if (shard.nodeId !== nodeId) continue;
       wanted.add(shard.runnerId);
@@ -80,6 +80,8 @@ export function changesPlan(event: ControlEvent): boolean {
 
 const CHANGES_PLAN: ReadonlySet<ControlEvent['kind']> = new Set([
   'MasterElected',
+  // In a new life of its node, a runner that had failed has not: its siblings may start.
+  'NodeJoined',
   'InstanceCreated',
   'InstanceDeleted',
   'InstanceFailed',

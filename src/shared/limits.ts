@@ -184,9 +184,6 @@ export const LIMITS = {
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
   collectivePaths: 16,
-  /** What the first rank of a model tells the others about a step beside its rows; what it is told of a drawn token. */
-  stepWordsBytes: 4 * 1024 * 1024,
-  drawnRowBytes: 16 * 1024,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
   /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
@@ -285,6 +282,11 @@ export const TIMES = {
   nodeLossGraceMs: 10_000,
   /** Of two instances of one wish that both serve, an idle one is kept this long: its users may still be joining. */
   surplusGraceMs: 5_000,
+  /**
+   * Two living nodes that an instance needs a link between have none for this long: longer than it takes to give a link
+   * up and to dial another path.
+   */
+  linkLossConfirmMs: 10_000,
   /** An instance that served for this long is healthy: failures before are forgiven. */
   healthyMs: 300_000,
   /** Between two attempts: this, doubled each time, at most that. */
@@ -328,7 +330,7 @@ export const TIMES = {
    */
   linkSpeedLookMs: 1_000,
   linkBurstMs: 25,
-  linkSpeedAgeMs: 900_000,
+  linkSpeedAgeMs: 6 * 3_600_000,
   linkSpeedRetryMs: 5_000,
   linkSpeedPatienceMs: 120_000,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */
@@ -368,6 +370,8 @@ export const TIMES = {
   sideChannelOpenMs: 10_000,
   /** One round of the side channel, until every rank has contributed. */
   sideChannelRoundMs: 60_000,
+  /** A round whose master was lost, or is not there yet, is asked for again after this. */
+  sideChannelRetryMs: 250,
 } as const;
 
 /** Engine and scheduler defaults, in tokens unless said. */

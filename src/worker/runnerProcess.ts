@@ -49,6 +49,8 @@ export interface RunnerLaunch {
   readonly entry: string;
   /** Null = failpoints are not allowed; empty = allowed; else the one that the process starts with. */
   readonly failpoint: string | null;
+  /** Variables beside those of every runner, such as the paths of a side channel. @default none */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Statuses that do not read well in "failed while …". */
@@ -87,7 +89,7 @@ export class RunnerProcess {
       this.#resolveExited = resolve;
     });
     this.#child = spawn(process.execPath, ['--enable-source-maps', launch.entry], {
-      env: runnerEnvironment(launch.failpoint),
+      env: { ...runnerEnvironment(launch.failpoint), ...launch.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in the terminal reaches the node, which then ends its runners in order.
       detached: process.platform !== 'win32',
@@ -148,6 +150,11 @@ export class RunnerProcess {
   /** Causes a fault in the running process; tests only. */
   fail(failpoint: Failpoint): void {
     this.#channel.send({ kind: 'failpoint', failpoint });
+  }
+
+  /** It cannot go on for want of something outside of it: ends the process, which is its failure. */
+  giveUp(cause: Fault): void {
+    if (!this.#shutdownRequested) this.#kill(cause);
   }
 
   /**
@@ -276,6 +283,8 @@ export class RunnerProcess {
     return {
       code: this.#cause?.code ?? 'runner_failed',
       message: `the runner failed while ${PHASE_NAMES[this.status] ?? this.status}: ${message}`,
+      // They tell which other rank is at fault, where one is.
+      ...(this.#cause?.details === undefined ? {} : { details: this.#cause.details }),
       phase: this.status,
       ...(end.signal === null ? {} : { signal: end.signal }),
       ...(end.exitCode === null ? {} : { exitCode: end.exitCode }),

@@ -12,6 +12,7 @@ import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { LoadedModel, RunnerLoad, RunnerSettings } from '../shared/runnerProtocol.js';
 import { RunnerProcess } from './runnerProcess.js';
+import type { SideChannelRelay } from './sideChannel/relay.js';
 
 /** The newest measured facts of a runner, for people and metrics. */
 export interface RunnerTelemetry {
@@ -41,6 +42,8 @@ export interface SupervisorComponents {
   readonly random: () => number;
   /** Else a failed runner stays failed: somebody else decides about its instance. */
   readonly restartsItself: boolean;
+  /** Of a runner with a part of a model, which is started once: closed when it has ended. @default none */
+  readonly sideChannel?: Pick<SideChannelRelay, 'environment' | 'close'>;
   /** What is known of the runner from attempts before. @default nothing */
   readonly past?: { readonly restarts: number; readonly error: RunnerFailure | null };
 }
@@ -77,12 +80,12 @@ export class Supervisor {
     if (this.#isStopping || this.#process !== null) return;
     this.#telemetry = NOTHING_MEASURED;
     this.#readySince = null;
-    const { runnerEntry, allowFailpoints } = this.#components;
+    const { runnerEntry, allowFailpoints, sideChannel } = this.#components;
     const failpoint = allowFailpoints ? this.#startFailpoint : null;
     this.#startFailpoint = '';
     this.#process = new RunnerProcess(
       this.#settings,
-      { entry: runnerEntry, failpoint },
+      { entry: runnerEntry, failpoint, ...(sideChannel && { environment: sideChannel.environment }) },
       {
         onStatus: (status, progress, model) => this.#statusChanged(status, progress, model),
         onLoad: (load) => {
@@ -119,12 +122,18 @@ export class Supervisor {
     else this.#process?.fail(failpoint);
   }
 
+  /** Its side channel has failed: it will never meet the other ranks. */
+  giveUp(cause: Fault): void {
+    this.#process?.giveUp(cause);
+  }
+
   /** Ends the runner for good, within the bounds of its stop ladder. Never rejects. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#restartTimer);
     this.#failWaiting({ code: 'not_ready', message: 'the runner is being stopped' });
     await this.#process?.stop();
+    this.#components.sideChannel?.close();
   }
 
   #statusChanged(status: RunnerStatus, progress: number | null, model: LoadedModel | null): void {
@@ -144,6 +153,7 @@ export class Supervisor {
     const ranReadyMs = this.#readySince === null ? 0 : performance.now() - this.#readySince;
     if (this.#process?.pid != null) this.#components.onEnded(this.#process.pid);
     this.#process = null;
+    this.#components.sideChannel?.close();
     this.#telemetry = { ...this.#telemetry, load: null, heartbeatAtMs: null };
     if (failure === null || this.#isStopping) {
       this.#publish('stopped', null);

@@ -1,6 +1,7 @@
 /** Carries out the worker's plan on this node: one supervisor for each runner that the state places here. */
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import type { RunnerReport } from '../control/cluster/ports.js';
+import { restartsAsWhole } from '../control/instances.js';
 import type { ClusterState, InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
 import { changesPlan, planWorker } from '../control/workerPlan.js';
 import { type Fault, toFault } from '../shared/errors.js';
@@ -11,6 +12,8 @@ import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import type { Leftovers } from './leftovers.js';
+import { partOf, type RankMeetings } from './rankMeetings.js';
+import type { SideChannelRelay } from './sideChannel/relay.js';
 import { type RunnerTelemetry, Supervisor, type SupervisorComponents } from './supervisor.js';
 
 export interface LocalModel {
@@ -26,6 +29,8 @@ export interface WorkerComponents {
   /** The file of a model on this machine, and how it is computed. Rejects with a coded error when it is not here. */
   readonly model: (modelId: ModelId) => Promise<LocalModel>;
   readonly leftovers: Leftovers;
+  /** What the ranks of a model over several runners need to meet. */
+  readonly ranks: RankMeetings;
   /** A line that a runner wrote to its output. */
   readonly onOutputLine: (runnerId: RunnerId, line: string) => void;
   readonly onFailure: (runnerId: RunnerId, failure: RunnerFailure) => void;
@@ -93,12 +98,13 @@ export class Worker {
   #failNextStart(failpoint: Failpoint, runnerId: RunnerId | null): number {
     const { nodeId } = this.#options;
     let count = 0;
-    for (const { instanceId, metaInstanceId, shards } of this.#components.cluster.state.instances.values()) {
-      for (const shard of shards) {
+    for (const instance of this.#components.cluster.state.instances.values()) {
+      const { instanceId } = instance;
+      for (const shard of instance.shards) {
         if (shard.nodeId !== nodeId || (runnerId !== null && shard.runnerId !== runnerId)) continue;
         const supervisor = this.#supervisors.get(shard.runnerId);
         // One failure each: a supervisor that restarts its runner by itself is told, else the one to come.
-        if (metaInstanceId === null && supervisor !== undefined) supervisor.fail(failpoint);
+        if (!restartsAsWhole(instance) && supervisor !== undefined) supervisor.fail(failpoint);
         else this.#startFailpoints.set(instanceId, failpoint);
         count += 1;
       }
@@ -137,22 +143,34 @@ export class Worker {
   }
 
   async #findModel(instance: InstanceRecord, shard: ShardRecord): Promise<void> {
-    const { cluster, model } = this.#components;
+    const { cluster, model, ranks } = this.#components;
     const { runnerId } = shard;
     this.#finding.add(runnerId);
     this.#memoryBytes.set(runnerId, shard.memoryBytes);
     try {
       const found = await model(instance.modelId);
+      const sideChannel =
+        shard.worldSize === 1
+          ? null
+          : await ranks.open(instance, shard, (fault) => this.#supervisors.get(runnerId)?.giveUp(fault));
       // The plan may have changed meanwhile, or the worker have ended.
-      if (this.#finding.has(runnerId) && !this.#isEnded) this.#startRunner(instance, shard, found);
+      if (this.#finding.has(runnerId) && !this.#isEnded)
+        this.#startRunner(instance, shard, found, sideChannel);
+      else sideChannel?.close();
       this.#finding.delete(runnerId);
     } catch (error) {
       cluster.runnerChanged(notFound(runnerId, toFault(error)));
     }
   }
 
-  #startRunner(instance: InstanceRecord, { runnerId }: ShardRecord, model: LocalModel): void {
+  #startRunner(
+    instance: InstanceRecord,
+    shard: ShardRecord,
+    model: LocalModel,
+    sideChannel: SideChannelRelay | null,
+  ): void {
     const { cluster, leftovers, onOutputLine, onFailure } = this.#components;
+    const { runnerId } = shard;
     const supervisor = new Supervisor(
       {
         runnerEntry: this.#options.runnerEntry,
@@ -166,11 +184,12 @@ export class Worker {
         onStarted: (pid) => void leftovers.add(pid),
         onEnded: (pid) => leftovers.remove(pid),
         random: Math.random,
-        // What a user declared is started anew by the master, all its runners together.
-        restartsItself: instance.metaInstanceId === null,
+        // The others are started anew by the master, all runners of an instance together.
+        restartsItself: !restartsAsWhole(instance),
+        ...(sideChannel === null ? {} : { sideChannel }),
         ...pastOf(cluster.state, runnerId),
       },
-      this.#settings(instance, runnerId, model),
+      this.#settings(instance, shard, model),
     );
     const failpoint = this.#startFailpoints.get(instance.instanceId);
     if (failpoint !== undefined) supervisor.fail(failpoint);
@@ -197,9 +216,10 @@ export class Worker {
     void stopped.then(() => this.#stopping.delete(stopped));
   }
 
-  #settings(instance: InstanceRecord, runnerId: RunnerId, { path, threads }: LocalModel): RunnerSettings {
+  #settings(instance: InstanceRecord, shard: ShardRecord, { path, threads }: LocalModel): RunnerSettings {
+    const { cluster, ranks } = this.#components;
     return {
-      runnerId,
+      runnerId: shard.runnerId,
       modelPath: path,
       contextTokens: instance.contextLength,
       sequences: instance.maxSequences,
@@ -207,7 +227,7 @@ export class Worker {
       prefillChunkTokens: ENGINE.prefillChunkTokens,
       threads,
       gpuLayers: this.#options.gpuLayers,
-      part: null,
+      part: partOf(cluster.state, instance, shard, ranks),
     };
   }
 }

@@ -3,6 +3,7 @@
  * are killed, come back after the backoff of the restart policy or are given up, and serve streams while they are ready.
  */
 import type { RunnerReport } from '../../src/control/cluster/ports.js';
+import { restartsAsWhole } from '../../src/control/instances.js';
 import { decideRestart, RESTART_POLICY } from '../../src/control/restartPolicy.js';
 import type { RunnerStatus } from '../../src/control/runnerLife.js';
 import type { InstanceRecord, RunnerFailure } from '../../src/control/state.js';
@@ -18,7 +19,7 @@ interface FakeRunner {
   readonly runnerId: RunnerId;
   readonly instanceId: InstanceId;
   /** The master has it started anew, and not this node. */
-  readonly isDeclared: boolean;
+  readonly isWatchedOver: boolean;
   /** Counts its processes: what was planned for an earlier one does not happen. */
   life: number;
   status: RunnerStatus;
@@ -62,18 +63,24 @@ export class FakeWorker {
     }
   }
 
-  #start({ instanceId, modelId, metaInstanceId }: InstanceRecord, runnerId: RunnerId): void {
-    const { random, world, files } = this.#process.machine;
-    const isDeclared = metaInstanceId !== null;
-    const isDamaged = isDeclared && files.get(modelId)?.isDamaged === true;
+  #start(instance: InstanceRecord, runnerId: RunnerId): void {
+    const { instanceId, modelId, metaInstanceId } = instance;
+    const { core, machine } = this.#process;
+    const { random, world, files } = machine;
+    const isWatchedOver = restartsAsWhole(instance);
+    const isDamaged = metaInstanceId !== null && files.get(modelId)?.isDamaged === true;
     const isCursed = random.chance(world.plan.cursedRunners) || isDamaged;
     const runner: FakeRunner = {
       runnerId,
       instanceId,
-      isDeclared,
+      isWatchedOver,
       life: 0,
       status: 'spawned',
-      restarts: isCursed ? RESTART_POLICY.maxRestarts - 1 : 0,
+      restarts: isWatchedOver
+        ? (core.state.runners.get(runnerId)?.restarts ?? 0)
+        : isCursed
+          ? RESTART_POLICY.maxRestarts - 1
+          : 0,
       restartAt: null,
       readyAt: 0,
       isFrozen: false,
@@ -119,7 +126,7 @@ export class FakeWorker {
     const { random, world, clock } = this.#process.machine;
     const { now } = world.time;
     const ranReadyMs = runner.readyAt === 0 ? 0 : now - runner.readyAt;
-    const decision = runner.isDeclared
+    const decision = runner.isWatchedOver
       ? ({ kind: 'give_up', history: { restarts: runner.restarts } } as const)
       : decideRestart({ restarts: runner.restarts }, ranReadyMs, random.next());
     runner.life += 1;

@@ -54,7 +54,7 @@ const retry = (id: string): ClusterCommand => ({
 const forget = (nodeId: NodeId): ClusterCommand => ({ kind: 'ForgetNode', nodeId });
 
 function carryOut(state: ClusterState, command: ClusterCommand, now = 0) {
-  const decision = decide(state, command, { now, ...NOTHING_MEASURED });
+  const decision = decide(state, command, { now, ...NOTHING_MEASURED, lostLinks: [] });
   const after = 'fault' in decision ? state : decision.events.reduce(apply, state);
   return { decision, after };
 }

@@ -21,6 +21,8 @@ import type { Measurements } from '../measurements.js';
 import { placementFault } from '../placement/explainRefusal.js';
 import { takenMemory } from '../placement/takenMemory.js';
 import type { ModelShape } from '../placement/types.js';
+import { lostLinkOf } from '../reconcile/attemptFailure.js';
+import type { LostLink } from '../reconcile/contract.js';
 import { placeWish } from '../reconcile/placing.js';
 import { chooseInstance, firstShard } from '../routing.js';
 import type { ClusterState, InstanceRecord, MetaInstanceWish } from '../state.js';
@@ -55,6 +57,7 @@ export type ClusterCommand =
 export interface Circumstances extends Measurements {
   /** Milliseconds since the epoch. */
   readonly now: number;
+  readonly lostLinks: readonly LostLink[];
 }
 
 /** Where a task runs: the stream goes to this runner on this node. */
@@ -84,7 +87,7 @@ export function decide(state: ClusterState, command: ClusterCommand, given: Circ
     case 'AssignTask':
       return assignTask(state, command, given.now);
     case 'CreateInstance':
-      return createInstance(state, command.instance);
+      return createInstance(state, command.instance, given);
     case 'DeleteInstance':
       return deleteInstance(state, command.instanceId);
     case 'ForgetNode':
@@ -162,16 +165,35 @@ function assignment(taskId: TaskId, instance: InstanceRecord): Assignment {
   return { kind: 'Assignment', taskId, instanceId: instance.instanceId, nodeId, runnerId };
 }
 
-function createInstance(state: ClusterState, instance: InstanceRecord): Decision {
+function createInstance(state: ClusterState, instance: InstanceRecord, given: Circumstances): Decision {
   if (state.instances.has(instance.instanceId)) return { events: [], answer: DONE };
   if (state.deletedInstances.includes(instance.instanceId)) {
     return {
       fault: { code: 'invalid_request', message: `instance ${instance.instanceId} was deleted already` },
     };
   }
-  const overfull = findOverfull(state, instance);
-  if (overfull !== null) return { fault: { code: 'placement_impossible', message: overfull } };
+  const problem = findUnlinked(state, instance, given) ?? findOverfull(state, instance);
+  if (problem !== null) return { fault: { code: 'placement_impossible', message: problem } };
   return { events: [{ kind: 'InstanceCreated', instance }], answer: DONE };
+}
+
+/** Why its ranks could not meet where they shall go; null when they can. One that is whole needs nobody. */
+function findUnlinked(
+  state: ClusterState,
+  instance: InstanceRecord,
+  given: Pick<Circumstances, 'lostLinks'>,
+): string | null {
+  if (instance.shards.length === 1) return null;
+  const name = (nodeId: NodeId) => state.nodes.get(nodeId)?.name ?? nodeId;
+  const away = instance.shards.find(({ nodeId }) => {
+    const node = state.nodes.get(nodeId);
+    return node !== undefined && (node.status !== 'alive' || node.isDraining);
+  });
+  if (away !== undefined) return `Node ${name(away.nodeId)} is not there, or is about to stop.`;
+  const lost = lostLinkOf(given, instance, 0);
+  if (lost === null) return null;
+  const [a, b] = lost.nodes.map(name);
+  return `Nodes ${a} and ${b} have no link with each other, which ${instance.transport} needs.`;
 }
 
 /** Why the instance does not fit where it shall go; null when it does. It may have been placed on an older state. */

@@ -6,6 +6,7 @@ import type { ClusterState } from '../state.js';
 import { type ClusterCommand, type CommandAnswer, decide, isDurable } from './commands.js';
 import { isOwnerThere } from './facts.js';
 import type { Ledger } from './ledger.js';
+import type { LinkWatch } from './linkWatch.js';
 import type { NodeContext } from './nodeContext.js';
 import type { Instant } from './ports.js';
 import type { Wants } from './wants.js';
@@ -14,13 +15,15 @@ export class Decisions {
   readonly #context: NodeContext;
   readonly #ledger: Ledger;
   readonly #wants: Wants;
+  readonly #linkWatch: LinkWatch;
   /** Commands that came while this master, after it stood still, listens whether it still rules. */
   readonly #held = new Map<string, { readonly from: NodeId; readonly command: ClusterCommand }>();
 
-  constructor(context: NodeContext, ledger: Ledger, wants: Wants) {
+  constructor(context: NodeContext, ledger: Ledger, wants: Wants, linkWatch: LinkWatch) {
     this.#context = context;
     this.#ledger = ledger;
     this.#wants = wants;
+    this.#linkWatch = linkWatch;
   }
 
   /** Sends this node's own wants to the master, or decides them. */
@@ -45,6 +48,7 @@ export class Decisions {
     const decision = decide(this.#context.state, command, {
       now: instant.wallMs,
       ...this.#context.measured,
+      lostLinks: this.#linkWatch.lostLinks(now),
     });
     if ('fault' in decision) {
       this.#answer(from, key, decision, instant);

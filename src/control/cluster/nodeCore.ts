@@ -11,6 +11,7 @@ import type { ControlLog } from './controlLog.js';
 import { Decisions } from './decisions.js';
 import { eventsFor } from './facts.js';
 import { Ledger } from './ledger.js';
+import { LinkWatch } from './linkWatch.js';
 import type { PeerMessage, Pulse, Role } from './messages.js';
 import { NodeContext } from './nodeContext.js';
 import { OpenTasks } from './openTasks.js';
@@ -33,6 +34,7 @@ export interface NodeCoreOptions {
 export class NodeCore {
   readonly #context: NodeContext;
   readonly #tasks = new OpenTasks();
+  readonly #linkWatch: LinkWatch;
   readonly #ledger: Ledger;
   readonly #ownership: Ownership;
   readonly #presence: Presence;
@@ -45,13 +47,14 @@ export class NodeCore {
   constructor({ node, log, term }: NodeCoreOptions) {
     const context = new NodeContext(node, log);
     this.#context = context;
+    this.#linkWatch = new LinkWatch(context);
     this.#ledger = new Ledger(context);
     this.#ownership = new Ownership(context, this.#ledger, this.#tasks);
     this.#presence = new Presence(context);
     this.#rule = new Rule(context, this.#ledger, this.#ownership, term);
     this.#wants = new Wants(context, this.#ownership, this.#tasks);
-    this.#decisions = new Decisions(context, this.#ledger, this.#wants);
-    this.#reconciliation = new Reconciliation(context, this.#ledger);
+    this.#decisions = new Decisions(context, this.#ledger, this.#wants, this.#linkWatch);
+    this.#reconciliation = new Reconciliation(context, this.#ledger, this.#linkWatch);
   }
 
   get state(): ClusterState {
@@ -160,6 +163,7 @@ export class NodeCore {
     this.#lastSeenAt = now;
     if (pausedMs < TIMES.pauseMs) return;
     this.#context.membership.forgiveMs(pausedMs);
+    this.#linkWatch.forgiveMs(pausedMs);
     this.#rule.resumed(pausedMs, now);
     this.#context.isPulseUrgent = true;
   }
@@ -167,6 +171,7 @@ export class NodeCore {
   #tick(instant: Instant): void {
     const now = instant.monotonicMs;
     this.#presence.judge(this.#tasks.nodes, now);
+    this.#linkWatch.look(now);
     this.#rule.consider(instant);
     this.#wants.leaveLost(instant);
     this.#wants.expire(instant);

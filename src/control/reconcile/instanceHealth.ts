@@ -1,36 +1,41 @@
 /**
- * Instances of MetaInstances that failed: judged when one runner failed and the others have come to an end, counted
- * once, started anew where they are a few times, and then given up at that place (R25, R26).
+ * Instances that failed, counted once, started anew where they are a few times, and then given up at that place (R25,
+ * R26). What nobody declared is started anew by the same policy as a single runner, all its ranks together (R48).
  */
-import { LIMITS } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ControlEvent } from '../events.js';
-import { isNodeGone, runnersOf } from '../instances.js';
-import { isTerminal } from '../runnerLife.js';
-import type { ClusterState, InstanceFailure, InstanceRecord, RunnerRecord } from '../state.js';
+import { isNodeGone, restartsAsWhole, runnersOf } from '../instances.js';
+import { RESTART_POLICY, restartsInARow } from '../restartPolicy.js';
+import type { ClusterState, InstanceRecord } from '../state.js';
+import { attemptFailure, isStartedAnew, lostLinkOf } from './attemptFailure.js';
 import { attemptDelayMs, isDue } from './backoff.js';
-import type { Reconciler } from './contract.js';
+import type { ReconcileInput, Reconciler } from './contract.js';
 
-export const instanceHealth: Reconciler = ({ state, now }) =>
-  [...state.instances.values()].flatMap((instance) => {
-    if (instance.metaInstanceId === null) return [];
-    return instance.failure === null ? judge(state, instance, now) : goOn(state, instance, now);
+export const instanceHealth: Reconciler = (input) =>
+  [...input.state.instances.values()].flatMap((instance) => {
+    if (!restartsAsWhole(instance)) return [];
+    if (instance.failure === null) return judge(input, instance);
+    return instance.metaInstanceId === null ? goOnPlain(input, instance) : goOn(input, instance);
   });
 
-function judge(state: ClusterState, instance: InstanceRecord, now: number): ControlEvent[] {
-  const runners = runnersOf(state, instance);
-  const culprit = runners.find(({ status }) => status === 'failed');
-  if (culprit === undefined) return [];
-  // A sibling on a node that is gone never says that it has ended, nor does one that was not started: it waits (R32).
-  const hasEnded = ({ status, sequence, nodeId }: RunnerRecord) =>
-    isTerminal(status) || sequence === 0 || isNodeGone(state, nodeId);
-  if (!runners.every(hasEnded)) return [];
+function judge(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
+  const verdict = attemptFailure(input, instance);
+  if (verdict === null) return [];
   const { instanceId, attempt } = instance;
-  const failures = failuresInARow(state, instance, 1);
-  const isLast = failures > LIMITS.instanceRetries;
-  const nextAttemptAt = isLast ? null : now + attemptDelayMs(failures, instanceId);
+  const failure = { at: input.now, ...verdict };
   return [
-    { kind: 'InstanceFailed', instanceId, attempt, failure: failureOf(state, culprit, now), nextAttemptAt },
+    { kind: 'InstanceFailed', instanceId, attempt, failure, nextAttemptAt: nextAttemptAt(input, instance) },
   ];
+}
+
+/** Null when there shall be none. */
+function nextAttemptAt({ state, now }: ReconcileInput, instance: InstanceRecord): number | null {
+  const { instanceId, metaInstanceId } = instance;
+  const [failures, most] =
+    metaInstanceId === null
+      ? [restartsInARow(runnersOf(state, instance)) + 1, RESTART_POLICY.maxRestarts]
+      : [failuresInARow(state, instance, 1), LIMITS.instanceRetries];
+  return failures > most ? null : now + attemptDelayMs(failures, instanceId);
 }
 
 /**
@@ -46,19 +51,45 @@ function failuresInARow(
   return owner === undefined ? attempt : Math.min(attempt, owner.consecutiveFailures + uncounted);
 }
 
-function failureOf(state: ClusterState, { nodeId, error }: RunnerRecord, at: number): InstanceFailure {
-  const name = state.nodes.get(nodeId)?.name ?? nodeId;
-  return { at, nodeId, message: `${name}: ${error?.message ?? 'the runner failed'}` };
-}
-
-function goOn(state: ClusterState, instance: InstanceRecord, now: number): ControlEvent[] {
-  const { instanceId, attempt, shards, failure, metaInstanceId } = instance;
+function goOn(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
+  const { state, now } = input;
+  const { instanceId, attempt, failure, metaInstanceId } = instance;
   if (failuresInARow(state, instance, 0) > LIMITS.instanceRetries) {
     const avoid = failure?.nodeId ?? null;
     return [{ kind: 'InstanceDeleted', instanceId, ...(avoid === null ? {} : { avoid }) }];
   }
-  if (shards.some(({ nodeId }) => isNodeGone(state, nodeId))) return [];
+  // Without this link it cannot run here; made anew, it goes where there is a way, or waits for one and says so.
+  if (lostLinkOf(input, instance, TIMES.linkLossConfirmMs + TIMES.nodeLossGraceMs) !== null) {
+    return [{ kind: 'InstanceDeleted', instanceId }];
+  }
+  if (!canStart(input, instance)) return [];
   const nextAttempt =
     metaInstanceId === null ? null : (state.metaInstances.get(metaInstanceId)?.nextAttempt ?? null);
   return isDue(nextAttempt, now) ? [{ kind: 'InstanceRetrying', instanceId, attempt: attempt + 1 }] : [];
+}
+
+function goOnPlain(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
+  const { instanceId, attempt, failure } = instance;
+  const at = plainAttemptAt(input.state, instance);
+  if (at === null || failure === null || !canStart(input, instance)) return [];
+  const isTime = isDue({ at, saidAt: failure.at }, input.now);
+  return isTime ? [{ kind: 'InstanceRetrying', instanceId, attempt: attempt + 1 }] : [];
+}
+
+/** Its runners keep it. A node that was started anew starts what it has anew, also past the last attempt. */
+function plainAttemptAt(state: ClusterState, instance: InstanceRecord): number | null {
+  const runners = runnersOf(state, instance);
+  const said = runners.flatMap(({ restartAt }) => restartAt ?? []);
+  if (said.length > 0) return Math.min(...said);
+  const { instanceId, failure } = instance;
+  const isAnew = failure !== null && runners.some(isStartedAnew);
+  return isAnew ? failure.at + attemptDelayMs(1, instanceId) : null;
+}
+
+/** Are its nodes there, and the ways between them? */
+function canStart(input: ReconcileInput, instance: InstanceRecord): boolean {
+  return (
+    lostLinkOf(input, instance, 0) === null &&
+    !instance.shards.some(({ nodeId }) => isNodeGone(input.state, nodeId))
+  );
 }

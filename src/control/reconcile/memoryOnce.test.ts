@@ -132,7 +132,12 @@ function deletesByHand(number: number): Step {
 }
 
 function carriedOut(scene: Scene, command: Parameters<typeof decide>[1]): readonly ControlEvent[] {
-  const decision = decide(scene.state, command, { ...NOTHING_MEASURED, now: scene.now, links: scene.links });
+  const decision = decide(scene.state, command, {
+    ...NOTHING_MEASURED,
+    now: scene.now,
+    links: scene.links,
+    lostLinks: [],
+  });
   if ('fault' in decision) return [];
   scene.apply(...decision.events);
   return decision.events;

@@ -206,6 +206,7 @@ test('R22: with one of two nodes lost, what is left is free for the instance tha
   scene.look();
   scene.judge('b', 'dead');
   scene.join('c');
+  assert.deepEqual(kinds(scene.look()), ['InstanceFailed']);
   assert.deepEqual(kinds(scene.lookAfter(TIMES.nodeLossGraceMs)), ['InstanceDeleted', 'InstanceCreated']);
   assert.deepEqual(scene.places('m').sort(), ['a', 'c']);
 });

@@ -20,6 +20,7 @@ import {
 } from '../state.js';
 import { metaInstanceCreated, nodeFact } from '../testing.js';
 import { instancesOfWish } from '../wishInstances.js';
+import type { LostLink } from './contract.js';
 import { reconcile } from './reconcile.js';
 
 const FAILURE: RunnerFailure = {
@@ -33,6 +34,8 @@ const FAILURE: RunnerFailure = {
 export class Scene {
   state: ClusterState = EMPTY_STATE;
   now = 1_000_000;
+  /** Pairs of living nodes that do not hear each other. */
+  lostLinks: LostLink[] = [];
   reign: Epoch = { term: 1, nodeId: 'master-node' as NodeId };
   /** Every node is linked with every other but for these. */
   readonly unlinked = new Set<string>();
@@ -54,8 +57,8 @@ export class Scene {
 
   /** What the master decides now; the state has it afterwards. */
   look(): ControlEvent[] {
-    const { state, now, reign } = this;
-    const events = reconcile({ ...NOTHING_MEASURED, state, now, reign, links: this.links });
+    const { state, now, reign, links, lostLinks } = this;
+    const events = reconcile({ ...NOTHING_MEASURED, state, now, reign, links, lostLinks });
     this.apply(...events);
     return events;
   }
@@ -116,7 +119,12 @@ export class Scene {
     }
   }
 
-  reportOf({ runnerId, nodeId, error }: RunnerRecord, status: RunnerStatus): ControlEvent {
+  /** @param fault what a failed one says of it */
+  reportOf(
+    { runnerId, nodeId, error, restarts }: RunnerRecord,
+    status: RunnerStatus,
+    fault: Partial<RunnerFailure> = {},
+  ): ControlEvent {
     this.#reports += 1;
     const incarnation = this.state.nodes.get(nodeId)?.incarnation ?? 1;
     return {
@@ -127,9 +135,9 @@ export class Scene {
         sequence: this.#reports,
         status,
         pid: null,
-        restarts: 0,
+        restarts,
         restartAt: null,
-        error: status === 'failed' ? FAILURE : error,
+        error: status === 'failed' ? { ...FAILURE, ...fault } : error,
       },
     };
   }

@@ -55,6 +55,8 @@ export const failureCountedOnce: Invariant = {
           if (ended.has(key))
             throw new Violation(ONCE, `${process.name} retries ${instanceId}, which it has deleted`);
           once(`${reign}: ${instanceId} attempt ${attempt} begins`, process);
+          // What nobody declared has the policy of a single runner, which is held to its pauses.
+          if (process.core.state.instances.get(instanceId)?.metaInstanceId === null) return;
           const count = (inARow.get(key) ?? 0) + 1;
           inARow.set(key, count);
           if (count > LIMITS.instanceRetries)

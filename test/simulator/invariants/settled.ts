@@ -1,5 +1,5 @@
 /** What holds when the faults have been over for a while: one cluster, which is as it wants to be. */
-import { runnersOf } from '../../../src/control/instances.js';
+import { restartsAsWhole, runnersOf } from '../../../src/control/instances.js';
 import type { ClusterState, InstanceRecord } from '../../../src/control/state.js';
 import { TIMES } from '../../../src/shared/limits.js';
 import type { World } from '../world.js';
@@ -88,7 +88,7 @@ const workersMatch: SettledCheck = {
 
 /** Declared, and failed in a part: the others are stopped, and the master has all started anew. */
 function isHalf(state: ClusterState, instance: InstanceRecord): boolean {
-  if (instance.metaInstanceId === null) return false;
+  if (!restartsAsWhole(instance)) return false;
   return instance.failure !== null || runnersOf(state, instance).some(({ status }) => status === 'failed');
 }
 
