@@ -5,10 +5,13 @@ import type { Address } from './declarations.js';
 
 export interface FileMap {
   readonly address: Address;
+  readonly sizeBytes: number;
   /** Reads the pages of a range now, where the system can be told to. */
   populate(offset: number, sizeBytes: number): void;
   /** Says that the pages of a range are not needed any more by this process. */
   release(offset: number, sizeBytes: number): void;
+  /** As `release`, of those pages that lie within the range as a whole. */
+  releaseWithin(offset: number, sizeBytes: number): void;
   unmap(): void;
 }
 
@@ -17,6 +20,7 @@ const MAP_SHARED = 1;
 const ADVICE = { willNeed: 3, doNotNeed: 4, populateRead: 22 } as const;
 /** Larger than the pages of every system that is supported; a range is widened to its multiples. */
 const PAGE_BYTES = 65_536;
+const LEAST_PAGE_BYTES = 4096;
 
 export type MapFile = (descriptor: number, sizeBytes: number) => FileMap | null;
 
@@ -37,6 +41,7 @@ export function fileMapper(c: LibraryHandle): MapFile | null {
     };
     return {
       address,
+      sizeBytes,
       populate: (offset, size) => {
         // Older kernels, and macOS, only take the hint; the pages then come with the first step.
         if (process.platform === 'linux' && on(offset, size, ADVICE.populateRead)) return;
@@ -44,6 +49,14 @@ export function fileMapper(c: LibraryHandle): MapFile | null {
       },
       release: (offset, size) => {
         on(offset, size, ADVICE.doNotNeed);
+      },
+      releaseWithin: (offset, size) => {
+        // Where pages are larger than the least, a range that is no multiple of them is refused.
+        for (const page of [LEAST_PAGE_BYTES, PAGE_BYTES]) {
+          const from = Math.ceil(offset / page) * page;
+          const end = Math.floor((offset + size) / page) * page;
+          if (from >= end || advise(address + from, end - from, ADVICE.doNotNeed) === 0) return;
+        }
       },
       unmap: () => {
         unmap(address, sizeBytes);
