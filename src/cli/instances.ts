@@ -25,10 +25,11 @@ export async function listInstances(options: Options): Promise<void> {
     process.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
     return;
   }
-  process.stdout.write(`${describeInstances(state)}\n`);
+  process.stdout.write(`${describeInstances(state, Date.now())}\n`);
 }
 
-export function describeInstances(state: StateForm): string {
+/** @param now in ms since the epoch */
+export function describeInstances(state: StateForm, now: number): string {
   const entries = Object.values(servedEntries(state));
   if (entries.length === 0) return 'There is no instance. Start one with: shoal deploy MODEL';
   const rows = entries.map((entry) => [
@@ -39,7 +40,7 @@ export function describeInstances(state: StateForm): string {
     clip(nodesText(state, entry), NODES_CHARACTERS),
   ]);
   const table = formatTable(['ID', 'MODEL', 'STATUS', 'RETRIES', 'NODES'], rows);
-  const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish) ?? []);
+  const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish, now) ?? []);
   return printable([table, ...problems].join('\n\n'));
 }
 
