@@ -8,10 +8,11 @@ export interface FileMap {
   readonly sizeBytes: number;
   /** Reads the pages of a range now, where the system can be told to. */
   populate(offset: number, sizeBytes: number): void;
-  /** Says that the pages of a range are not needed any more by this process. */
+  /**
+   * Says that the pages of a range are not needed any more by this process: those that lie in it as a whole, for a page
+   * that is needed after all comes back with many others.
+   */
   release(offset: number, sizeBytes: number): void;
-  /** As `release`, of those pages that lie within the range as a whole. */
-  releaseWithin(offset: number, sizeBytes: number): void;
   unmap(): void;
 }
 
@@ -48,9 +49,6 @@ export function fileMapper(c: LibraryHandle): MapFile | null {
         on(offset, size, ADVICE.willNeed);
       },
       release: (offset, size) => {
-        on(offset, size, ADVICE.doNotNeed);
-      },
-      releaseWithin: (offset, size) => {
         // Where pages are larger than the least, a range that is no multiple of them is refused.
         for (const page of [LEAST_PAGE_BYTES, PAGE_BYTES]) {
           const from = Math.ceil(offset / page) * page;

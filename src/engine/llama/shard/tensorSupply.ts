@@ -78,10 +78,10 @@ export class FileSupply implements TensorSupply {
     for (const [map, kept] of this.#kept) {
       let at = 0;
       for (const { offset, sizeBytes } of kept.sort((a, b) => a.offset - b.offset)) {
-        map.releaseWithin(at, offset - at);
+        map.release(at, offset - at);
         at = Math.max(at, offset + sizeBytes);
       }
-      map.releaseWithin(at, map.sizeBytes - at);
+      map.release(at, map.sizeBytes - at);
     }
   }
 
