@@ -9,10 +9,12 @@ import { ShoalError, toFault } from '../shared/errors.js';
 import { TIMES } from '../shared/limits.js';
 import type { RunnerPart, RunnerSettings } from '../shared/runnerProtocol.js';
 import { ModelServer, type ServableModel } from './generation/modelServer.js';
-import { loadModel, loadShard, type OnProgress, warmUp } from './loadModel.js';
+import { loadModel, loadShard, loadSlice, type OnProgress, sumFloats, warmUp } from './loadModel.js';
 import { LaterStage } from './ranks/laterStage.js';
 import { Patience } from './ranks/patience.js';
 import { PipelineRank } from './ranks/pipelineRank.js';
+import { SliceFollower } from './ranks/sliceFollower.js';
+import { SliceRank } from './ranks/sliceRank.js';
 import { SharedStatus } from './sharedStatus.js';
 import { WholeModel } from './step/wholeModel.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
@@ -61,23 +63,19 @@ function computeWhole(context: Context): void {
 /** Rank 0 has the text and plans the steps; the others follow. */
 function computePart(context: Context, part: RunnerPart): void {
   const { settings, status, port, post } = context;
-  const engine = load(context, (onProgress) => loadShard(settings, part, onProgress));
+  let delayMs = 0;
+  const isLeader = part.rank === 0;
+  const patience = new Patience(status, () => {
+    // The others have no requests, so that only failpoints come; the leader takes its messages itself.
+    if (!isLeader) for (const message of takeMessages(port)) delayMs = obeyFailpoint(message) ?? delayMs;
+    if (!isLeader && delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
+  });
+  const { rank, engine, stage } = openPart(context, part, patience);
   try {
-    let delayMs = 0;
-    const isLeader = part.rank === 0;
-    const patience = new Patience(status, () => {
-      // The others have no requests, so that only failpoints come; the leader takes its messages itself.
-      if (!isLeader) for (const message of takeMessages(port)) delayMs = obeyFailpoint(message) ?? delayMs;
-      if (!isLeader && delayMs > 0) Atomics.wait(STANDING, 0, 0, delayMs);
-    });
-    const onStep = (rows: number) => status.announceStep(null, rows);
-    const rank = new PipelineRank({ engine, patience, onStep }, settings, part);
-    post({ kind: 'bridge', memory: rank.memory });
     // For its node this rank still loads, until the slowest one has.
     rank.meet(() => post({ kind: 'loading', progress: 1 }));
     sayWarmingUp(context, engine);
-    const { stage } = rank;
-    if (stage instanceof LaterStage) {
+    if (stage instanceof LaterStage || stage instanceof SliceFollower) {
       while (!stage.advance());
       rank.meet();
       sayReady(context, engine);
@@ -94,6 +92,22 @@ function computePart(context: Context, part: RunnerPart): void {
   } finally {
     engine.close();
   }
+}
+
+/** Layers of the model, or a slice of each of them, with its ways to the other ranks. */
+function openPart(context: Context, part: RunnerPart, patience: Patience) {
+  const { settings, status, post } = context;
+  const onStep = (rows: number) => status.announceStep(null, rows);
+  if (part.sharding === 'Tensor') {
+    const rank = new SliceRank(sumFloats(settings), patience);
+    post({ kind: 'bridge', memory: rank.memory });
+    const engine = load(context, (onProgress) => loadSlice(settings, part, rank.sums, onProgress));
+    return { rank, engine, stage: rank.stageOf(engine, part, onStep) };
+  }
+  const engine = load(context, (onProgress) => loadShard(settings, part, onProgress));
+  const rank = new PipelineRank({ engine, patience, onStep }, settings, part);
+  post({ kind: 'bridge', memory: rank.memory });
+  return { rank, engine, stage: rank.stage };
 }
 
 function load<Model>({ status, post }: Context, open: (onProgress: OnProgress) => Model): Model {

@@ -1,7 +1,8 @@
 /** From settings to a model that computes: the engine's self-test, the load, and a first step. */
-import type { Engine } from '../engine/contract.js';
+import type { Engine, SliceSums } from '../engine/contract.js';
 import { type OpenModel, openLlamaModel } from '../engine/llama/open.js';
 import { openLlamaShard } from '../engine/llama/shard/open.js';
+import { openTensorSlice, sliceSumFloats } from '../engine/llama/slice/open.js';
 import { selfTest } from '../engine/selfTest/selfTest.js';
 import { shardSelfTest } from '../engine/selfTest/shardSelfTest.js';
 import { ShoalError } from '../shared/errors.js';
@@ -38,6 +39,25 @@ export function loadShard(settings: RunnerSettings, part: RunnerPart, onProgress
   selfTest();
   shardSelfTest({ modelPath: settings.modelPath, shards: part.layers });
   return openLlamaShard({ ...engineOptions(settings, onProgress), layers });
+}
+
+/**
+ * Checks the engine on this machine and loads one rank's slice of every layer.
+ * @throws {ShoalError} as `loadModel`; `sharding_unsupported` for a model that cannot be divided so
+ */
+export function loadSlice(
+  settings: RunnerSettings,
+  { rank, worldSize }: RunnerPart,
+  sums: SliceSums,
+  onProgress: OnProgress,
+): Engine {
+  selfTest();
+  return openTensorSlice({ ...engineOptions(settings, onProgress), rank, worldSize, allReduce: sums });
+}
+
+/** Floats that the sums of a slice take. */
+export function sumFloats(settings: RunnerSettings): number {
+  return sliceSumFloats(engineOptions(settings, () => true));
 }
 
 /** The same for all ranks of a model, so that there is room on all of them or on none. */

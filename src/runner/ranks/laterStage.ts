@@ -56,10 +56,7 @@ export class LaterStage {
   #perform(operation: SequenceOperation): void {
     const { engine, drawer } = this.#components;
     if (operation.kind === 'begin') drawer?.begin(operation.sequence, operation.drawing);
-    else if (operation.kind === 'copy') engine.copyPrefix(operation.from, operation.to, operation.length);
-    else if (!engine.truncate(operation.sequence, operation.length)) {
-      throw new ShoalError('engine_error', `Sequence ${operation.sequence} cannot be cut as on other ranks.`);
-    }
+    else performOn(engine, operation);
   }
 
   #compute(message: StageMessage, step: StepPlan): void {
@@ -94,5 +91,14 @@ export class LaterStage {
 
   #answer(outcome: OutcomeMessage): void {
     this.#components.next.send((room) => writeOutcome(room, outcome));
+  }
+}
+
+/** Does to the cells of this rank what was done to those of the first. @throws {ShoalError} when it is out of step */
+export function performOn(engine: Engine, operation: SequenceOperation): void {
+  if (operation.kind === 'begin') return;
+  if (operation.kind === 'copy') engine.copyPrefix(operation.from, operation.to, operation.length);
+  else if (!engine.truncate(operation.sequence, operation.length)) {
+    throw new ShoalError('engine_error', `Sequence ${operation.sequence} cannot be cut as on other ranks.`);
   }
 }

@@ -11,11 +11,12 @@ export interface Correspondent {
   readonly rank: number;
   /** Name of its node. */
   readonly node: string | null;
+  /** Begins to receive its next message. */
+  receive(room: Uint8Array): Ticket;
 }
 
 /** The messages of one rank, in the order in which it sent them. */
 export class Inbox {
-  readonly #ranks: BlockingCollective;
   readonly #from: Correspondent;
   readonly #patience: Patience;
   /** Receptions on their way, the next one first. */
@@ -24,7 +25,6 @@ export class Inbox {
   #open: Uint8Array | null = null;
 
   constructor(ranks: BlockingCollective, from: Correspondent, roomBytes: number, patience: Patience) {
-    this.#ranks = ranks;
     this.#from = from;
     this.#patience = patience;
     for (let room = 0; room < ROOMS_IN; room++) this.#expect(ranks.allocate(roomBytes));
@@ -57,27 +57,28 @@ export class Inbox {
   }
 
   #expect(room: Uint8Array): void {
-    this.#expected.push({ room, ticket: this.#ranks.receive(this.#from.rank, room, undefined, null) });
+    this.#expected.push({ room, ticket: this.#from.receive(room) });
   }
 }
 
-/** Messages to one rank. */
+/** Messages to one rank, or to all. */
 export class Outbox {
-  readonly #ranks: BlockingCollective;
-  readonly #to: number;
+  readonly #begin: (bytes: Uint8Array) => Ticket;
   readonly #patience: Patience;
   readonly #rooms: { readonly bytes: Uint8Array; ticket: Ticket | null }[];
   #sent = 0;
 
-  /** @param rooms messages that may be on their way */
+  /**
+   * @param begin to send
+   * @param rooms messages that may be on their way
+   */
   constructor(
     ranks: BlockingCollective,
-    to: number,
+    begin: (bytes: Uint8Array) => Ticket,
     { roomBytes, rooms }: { readonly roomBytes: number; readonly rooms: number },
     patience: Patience,
   ) {
-    this.#ranks = ranks;
-    this.#to = to;
+    this.#begin = begin;
     this.#patience = patience;
     this.#rooms = Array.from({ length: rooms }, () => ({ bytes: ranks.allocate(roomBytes), ticket: null }));
   }
@@ -87,7 +88,7 @@ export class Outbox {
     const room = this.#rooms[this.#sent % this.#rooms.length]!;
     if (room.ticket !== null) this.#patience.wait(room.ticket);
     const length = write(room.bytes);
-    room.ticket = this.#ranks.send(this.#to, 0, room.bytes.subarray(0, length), null);
+    room.ticket = this.#begin(room.bytes.subarray(0, length));
     this.#sent += 1;
   }
 }

@@ -49,10 +49,12 @@ export class PipelineRank {
     this.#ranks = new BlockingCollective(this.memory);
     this.#patience = patience;
     const before = (rank + worldSize - 1) % worldSize;
-    const from = { rank: before, node: names[before] ?? null };
+    const receive = (room: Uint8Array) => this.#ranks.receive(before, room, undefined, null);
+    const from = { rank: before, node: names[before] ?? null, receive };
     const inbox = new Inbox(this.#ranks, from, inBytes, patience);
     const after = (rank + 1) % worldSize;
-    const next = new Outbox(this.#ranks, after, { roomBytes: outBytes, rooms: roomsOut }, patience);
+    const send = (bytes: Uint8Array) => this.#ranks.send(after, 0, bytes, null);
+    const next = new Outbox(this.#ranks, send, { roomBytes: outBytes, rooms: roomsOut }, patience);
     this.stage = isFirst
       ? new FirstStage({ engine, next, outcomes: inbox }, worldSize)
       : new LaterStage({
