@@ -33,7 +33,10 @@ export const streamsUndisturbed: Invariant = {
       if (world.lostNode === null) return;
       for (const output of outputs) {
         if (output.kind !== 'TaskEnded') continue;
-        const assignment = api.open.get(output.taskId)?.assignment;
+        const request = api.open.get(output.taskId);
+        // Somebody took back what served it, and nothing else will.
+        if (request !== undefined && !hasProspect(core.state, request.modelId)) continue;
+        const assignment = request?.assignment;
         const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
         const { code, message } = output.fault;
         if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
