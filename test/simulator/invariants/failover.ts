@@ -40,8 +40,9 @@ export const streamsUndisturbed: Invariant = {
         const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
         const { code, message } = output.fault;
         if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
-        // What is wrong with the sequence itself ends it, whoever rules.
-        if (code === 'engine_error') continue;
+        // What is wrong with the sequence itself ends it, whoever rules; and so does the deletion of its model.
+        const modelId = api.open.get(output.taskId)?.modelId;
+        if (code === 'engine_error' || (modelId !== undefined && !hasProspect(core.state, modelId))) continue;
         throw new Violation('streams-undisturbed', `${name} ends ${output.taskId}: ${message}`);
       }
     },
