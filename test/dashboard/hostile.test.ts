@@ -158,7 +158,7 @@ describe('the page', { skip }, () => {
       links: [
         { from: 'n1', to: 'n2', rtt_us: 240, interface_kind: null, bandwidth_bytes_per_s: null, rdma: false },
       ],
-      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), attempt: 2, status: 'starting' } },
+      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), failure: error } },
       runners: {
         'i-r0': runner('i-r0', 'n1', { status: 'loading', progress: 0.5 }),
         'i-r1': runner('i-r1', 'n2', { status: 'warming_up' }),
