@@ -4,11 +4,13 @@
  * ratio is the median over the rounds. The processor time of all processes is measured too, because on a busy machine
  * two processes that take turns are given more of it than one that never sleeps. Linux only.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { median } from '../median.js';
 import type { ChildPlan } from './pipelineChild.js';
 import { encodeStep, readSteps, stepBytes, type WireStep } from './pipelineFrames.js';
 import { type Format, randomModel, SHAPES } from './randomModel.js';
@@ -168,9 +170,4 @@ function processorMs(pid: number): number {
     .replace(/^.*\) /s, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

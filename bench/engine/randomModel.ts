@@ -30,6 +30,15 @@ export const SHAPES = {
     feedForwardSize: 3072,
     vocabularySize: 151_936,
   },
+  'qwen3-1.7b': {
+    layers: 28,
+    hiddenSize: 2048,
+    heads: 16,
+    kvHeads: 8,
+    headSize: 128,
+    feedForwardSize: 6144,
+    vocabularySize: 151_936,
+  },
   tiny: {
     layers: 2,
     hiddenSize: 256,

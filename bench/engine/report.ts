@@ -1,4 +1,5 @@
 /** Pairs of measurements as a table: medians of both sides, and the median of the ratios. */
+import { median } from '../median.js';
 import type { Measurement } from './parts.js';
 
 export interface FormatResult {
@@ -62,12 +63,4 @@ function rows(result: FormatResult, bandwidth: number): string[] {
     row('resident memory', 'MB', (side) => side.residentBytes / MEGABYTE, true),
     row('proportional memory', 'MB', (side) => (side.proportionalBytes ?? Number.NaN) / MEGABYTE, true),
   ];
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }

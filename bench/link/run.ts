@@ -11,6 +11,7 @@ import { TlsPeerLinks } from '../../src/cluster/link/tlsPeerLinks.js';
 import { dialTls, linkSecret } from '../../src/cluster/link/tlsTransport.js';
 import { NodeKey } from '../../src/cluster/nodeKey.js';
 import type { NodeId } from '../../src/shared/ids.js';
+import { LIMITS } from '../../src/shared/limits.js';
 
 const BARE = fileURLToPath(new URL('./bareTls.js', import.meta.url));
 const CHILD = fileURLToPath(new URL('../../test/link/linkChild.js', import.meta.url));
@@ -32,16 +33,17 @@ try {
   const first = await startPeer();
   console.log('| between two processes | p50 µs | p99 µs |\n|---|---|---|');
   for (const sizeBytes of [64, 4_096, 65_536]) {
-    const message = randomBytes(sizeBytes);
-    const times = await measure(ROUNDS, async () => {
-      const answered = new Promise<void>((resolve) => {
-        received = () => resolve();
-      });
-      links.send(first, message);
-      await answered;
-    });
+    const times = await measure(ROUNDS, () => echo(first, sizeBytes));
     print(`control message of ${sizeBytes} B and its echo`, times);
   }
+  const bursts = new AbortController();
+  const bursting = sendBursts(first, bursts.signal);
+  print(
+    'the same of 64 B while bursts of 4 MiB go the same way, without a pause',
+    await measure(ROUNDS / 3, () => echo(first, 64)),
+  );
+  bursts.abort();
+  await bursting;
   const stream = await links.openStream(first, 'echo', {}, NEVER);
   print(
     'open stream, 64 B and their echo',
@@ -97,6 +99,19 @@ async function startPeer(): Promise<NodeId> {
   return peer.nodeId;
 }
 
+async function echo(to: NodeId, sizeBytes: number): Promise<void> {
+  const answered = new Promise<void>((resolve) => {
+    received = () => resolve();
+  });
+  links.send(to, randomBytes(sizeBytes));
+  await answered;
+}
+
+/** As a link is measured, which takes one or two of them. */
+async function sendBursts(to: NodeId, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await bulk(await links.openStream(to, 'swallow', {}, NEVER), LIMITS.linkBurstBytes);
+}
+
 async function fanOut(peers: readonly NodeId[]): Promise<void> {
   let missing = peers.length;
   const answered = new Promise<void>((resolve) => {
@@ -120,18 +135,18 @@ async function startBare(sinkBytes: number): Promise<Duplex> {
 }
 
 /** @returns MB/s until the other end has said that it has all */
-async function bulk(stream: Duplex): Promise<number> {
+async function bulk(stream: Duplex, sizeBytes = BULK_BYTES): Promise<number> {
   const chunk = randomBytes(65_536);
   const done = once(stream, 'data');
   const started = performance.now();
-  for (let sent = 0; sent < BULK_BYTES; sent += chunk.length) {
+  for (let sent = 0; sent < sizeBytes; sent += chunk.length) {
     if (!stream.write(chunk)) await once(stream, 'drain');
   }
   stream.end();
   await done;
   const seconds = (performance.now() - started) / 1_000;
   stream.destroy();
-  return BULK_BYTES / 1e6 / seconds;
+  return sizeBytes / 1e6 / seconds;
 }
 
 async function measure(rounds: number, action: () => Promise<unknown>): Promise<number[]> {

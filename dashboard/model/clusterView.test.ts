@@ -6,7 +6,14 @@ import { ERRORS } from '../../src/shared/errors.js';
 import { FEED_TOPICS, feedLine, filterFeed } from './activity.js';
 import { edges, failureOf, modelEntries, nodeCards, phaseOf, servedModels } from './clusterView.js';
 import { isRetryable, nextStep } from './faultHelp.js';
-import { formatAgo, formatBandwidth, formatDuration, formatRoundTrip, formatShare } from './format.js';
+import {
+  formatAgo,
+  formatBandwidth,
+  formatDuration,
+  formatLayers,
+  formatRoundTrip,
+  formatShare,
+} from './format.js';
 import { layoutCards } from './graphLayout.js';
 import { type PageState, readState, type ShardEntry } from './wire.js';
 
@@ -103,7 +110,7 @@ test('R74: a node shows name, memory, load, master mark, shards and how it is', 
   const [, a, c] = cards;
   assert.deepEqual(a?.memory, { usedBytes: 60, totalBytes: 100 });
   assert.equal(a?.load, 0.5);
-  assert.deepEqual([a?.shards[0]?.layers, a?.shards[0]?.modelId], ['0–3', 'big']);
+  assert.deepEqual([a?.shards[0]?.layers, a?.shards[0]?.modelId], ['layers 0–3', 'big']);
   assert.equal(c?.memory, null, 'what a dead node had is nobody’s');
 });
 
@@ -223,6 +230,7 @@ test('times and shares are short', () => {
     [formatRoundTrip(null), formatRoundTrip(240), formatRoundTrip(30_000)],
     ['not measured', '0.24 ms', '30 ms'],
   );
+  assert.deepEqual([formatLayers(0, 8), formatLayers(3, 4)], ['layers 0–7', 'layer 3']);
   assert.equal(formatShare(1.2), '100 %');
   assert.deepEqual([999, 1_250_000, 117e6, 2.4e9].map(formatBandwidth), [
     '999 B/s',

@@ -1,6 +1,6 @@
 /** What the page says about nodes, models and runners: read off the state, without a clock or a document. */
 import { isServing } from '../../src/control/runnerLife.js';
-import { formatShare, shortId } from './format.js';
+import { formatLayers, formatShare, shortId } from './format.js';
 import type {
   InstanceEntry,
   LinkEntry,
@@ -156,7 +156,7 @@ export function shardChip(state: PageState, instance: InstanceEntry, shard: Shar
     allLayers: Math.max(1, ...instance.shards.map(({ end_layer: end }) => end)),
     rank: shard.rank,
     worldSize: shard.world_size,
-    layers: `${shard.start_layer}–${shard.end_layer - 1}`,
+    layers: formatLayers(shard.start_layer, shard.end_layer),
     memoryBytes: shard.memory_bytes,
     phase: phaseOf(state, shard),
   };

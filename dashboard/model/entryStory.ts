@@ -1,7 +1,7 @@
 /** Why a model is served or not, in words for somebody who sees it for the first time, and what to do about it. */
 import { failureOf, type ModelEntry, nodeName, phaseOf, type Tone } from './clusterView.js';
 import { formatDuration, formatShare, plural } from './format.js';
-import type { InstanceEntry, PageState, PlacementErrorEntry } from './wire.js';
+import type { InstanceEntry, MetaInstanceEntry, PageState, PlacementErrorEntry } from './wire.js';
 
 /** What the API says when it does not say another number. */
 const MOST_RETRIES = 3;
@@ -65,7 +65,6 @@ function wishStory(state: PageState, entry: ModelEntry, now: number): Part {
 
 function retryingStory(state: PageState, entry: ModelEntry, now: number): Part {
   const wish = entry.metaInstance as NonNullable<ModelEntry['metaInstance']>;
-  const retries = retriesOf(entry);
   const [instance] = entry.instances;
   const story = { status: 'retrying', tone: 'warning' } as const;
   const gone = instance === undefined ? null : goneNode(state, instance);
@@ -96,13 +95,16 @@ function retryingStory(state: PageState, entry: ModelEntry, now: number): Part {
       advice: `The last attempt failed${lastError(entry)}`,
     };
   }
+  return { ...story, headline: `It failed${lastError(entry)}`, advice: whatFollows(wish, instance, now) };
+}
+
+function whatFollows(wish: MetaInstanceEntry, { attempt }: InstanceEntry, now: number): string {
+  const most = wish.max_retries ?? MOST_RETRIES;
+  const end = wish.node_ids === null ? 'it is tried elsewhere' : 'it is given up until you act';
+  if (attempt > most) return `That was the last retry here: now ${end}.`;
   const at = wish.next_attempt_at;
-  const when = at === null ? 'follows when all its parts have stopped' : `follows ${inTime(at, now)}`;
-  return {
-    ...story,
-    headline: `It failed${lastError(entry)}`,
-    advice: `Retry ${retries?.used ?? 1} of ${retries?.most ?? MOST_RETRIES} ${when}. ${wish.node_ids === null ? 'When all fail, it is tried elsewhere.' : 'When all fail, it is given up until you act.'}`,
-  };
+  const when = at === null ? 'when all its parts have stopped' : inTime(at, now);
+  return `Retry ${attempt} of ${most} follows ${when}. When all fail, ${end}.`;
 }
 
 function plainStory(state: PageState, entry: ModelEntry): Part {
@@ -155,7 +157,8 @@ function retriesOf({ metaInstance, instances }: ModelEntry): EntryStory['retries
   if (metaInstance === null || metaInstance.consecutive_failures === 0) return null;
   const most = metaInstance.max_retries ?? MOST_RETRIES;
   if (metaInstance.status === 'failed' || instance === undefined) return { used: most, most };
-  const used = instance.failure != null ? instance.attempt : instance.attempt - 1;
+  const hasFailed = instance.failure != null || instance.status === 'failing';
+  const used = hasFailed ? instance.attempt : instance.attempt - 1;
   return used === 0 ? null : { used: Math.min(used, most), most };
 }
 

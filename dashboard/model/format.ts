@@ -19,6 +19,11 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(milliseconds / DAY_MS)} d`;
 }
 
+/** `layers 0–7`, `layer 3`; the end is not among them. */
+export function formatLayers(start: number, end: number): string {
+  return end - start === 1 ? `layer ${start}` : `layers ${start}–${end - 1}`;
+}
+
 /** How long ago a time of the API was; clocks of machines differ, so the future is `now`. */
 export function formatAgo(time: string, now: number): string {
   const at = Date.parse(time);

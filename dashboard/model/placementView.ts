@@ -2,6 +2,7 @@
 import { formatBytes } from '../../src/shared/bytes.js';
 import { ApiError, type PageFault, toPageFault } from './api.js';
 import { nodeName, type Tone } from './clusterView.js';
+import { formatLayers } from './format.js';
 import { roomOfNodes } from './modelChoices.js';
 import type { PageState } from './wire.js';
 
@@ -83,7 +84,7 @@ export interface NodeRow {
   /** A sentence without its subject, the node. */
   readonly reason: string;
   readonly isUsed: boolean;
-  /** Layers that it would take, such as `0–3`. */
+  /** Layers that it would take, such as `layers 0–3`. */
   readonly layers: string | null;
   /** What it offers, and the parts of that: by other models, by this one. */
   readonly offeredBytes: number;
@@ -130,14 +131,14 @@ export function nodeRows(state: PageState, answer: PlacementAnswer): NodeRow[] {
 
 function usedRow(state: PageState, shard: PlacedShardJson, verdict: VerdictJson | undefined): NodeRow {
   const { memory, memory_bytes: neededBytes } = shard;
-  const layers = `${shard.start_layer}–${shard.end_layer - 1}`;
+  const layers = formatLayers(shard.start_layer, shard.end_layer);
   const offeredBytes = verdict?.offered_bytes ?? neededBytes;
   return {
     nodeId: shard.node_id,
     name: nodeName(state, shard.node_id),
     tone: 'good',
-    short: `layers ${layers}, ${formatBytes(neededBytes)}`,
-    reason: verdict?.reason ?? `takes layers ${layers}`,
+    short: `${layers}, ${formatBytes(neededBytes)}`,
+    reason: verdict?.reason ?? `takes ${layers}`,
     isUsed: true,
     layers,
     offeredBytes,

@@ -135,6 +135,13 @@ test('R74, R26: a wish that is retried says which retry of how many, when, and w
   assert.deepEqual(waiting.retries, { used: 2, most: 3 });
   assert.equal(waiting.headline, 'It failed: name-b: SIGABRT.');
   assert.match(waiting.advice ?? '', /^Retry 2 of 3 follows in 4\.0 s/);
+  const last = storyOf({
+    wish: { status: 'retrying', consecutive_failures: 3, errors: [error('x')] },
+    instance: { attempt: 4, status: 'failing' },
+    runners: [runner(0, 'stopping'), runner(1, 'failed')],
+  });
+  assert.deepEqual(last.retries, { used: 3, most: 3 });
+  assert.match(last.advice ?? '', /^That was the last retry here: now it is tried elsewhere/);
   const again = storyOf({
     wish: { status: 'retrying', consecutive_failures: 2, errors: [error('name-b: SIGABRT')] },
     instance: { attempt: 3 },
@@ -300,7 +307,7 @@ test('R41: an answer of placement has a row for each machine: what it takes, or 
       tone,
     ]),
     [
-      ['name-b', true, '0–7', 1, 6, 'good'],
+      ['name-b', true, 'layers 0–7', 1, 6, 'good'],
       ['name-a', false, null, 6, 0, 'off'],
     ],
   );

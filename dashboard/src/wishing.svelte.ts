@@ -63,7 +63,9 @@ class Wishing {
   /** The cluster may have changed, or the form. */
   lookSoon(): void {
     clearTimeout(this.#timer);
-    if (this.form.modelId === null || !this.isOpen) return;
+    if (!this.isOpen) return;
+    if (this.modelsFault !== null) void this.#fetchModels();
+    if (this.form.modelId === null) return;
     this.isLooking = true;
     this.#timer = setTimeout(() => void this.#look(), LOOK_AFTER_MS);
   }

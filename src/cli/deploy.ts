@@ -38,7 +38,8 @@ export async function deploy(model: string, options: DeployOptions): Promise<voi
     const answer = { meta_instance_id: taken.meta_instance_id, meta_instance: wish ?? null };
     process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
   } else {
-    const outcome = wish === undefined ? `${model} was taken back again.` : wishOutcome(state, wish);
+    const outcome =
+      wish === undefined ? `${model} was taken back again.` : wishOutcome(state, wish, Date.now());
     process.stdout.write(`${printable(outcome)}\n`);
   }
 }

@@ -26,10 +26,11 @@ export async function listInstances(options: Options): Promise<void> {
     process.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
     return;
   }
-  process.stdout.write(`${describeInstances(state)}\n`);
+  process.stdout.write(`${describeInstances(state, Date.now())}\n`);
 }
 
-export function describeInstances(state: StateForm): string {
+/** @param now in ms since the epoch */
+export function describeInstances(state: StateForm, now: number): string {
   const entries = Object.values(servedEntries(state));
   if (entries.length === 0) return 'There is no instance. Start one with: shoal deploy MODEL';
   const rows = entries.map((entry) => [
@@ -41,7 +42,7 @@ export function describeInstances(state: StateForm): string {
   ]);
   const table = formatTable(['ID', 'MODEL', 'STATUS', 'RETRIES', 'NODES'], rows);
   const divided = Object.values(state.instances).filter(({ shards }) => shards.length > 1);
-  const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish) ?? []);
+  const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish, now) ?? []);
   return printable(
     [table, ...divided.map((instance) => divisionText(state, instance)), ...problems].join('\n\n'),
   );

@@ -43,7 +43,10 @@ test('a clipped text is one line of so many characters', () => {
 test('a refusal names what each node lacks, and one without a form is left out', () => {
   const nodes = [{ name: 'desk', reason: 'has\nno memory' }, null, 'x', { name: 7, reason: 'r' }];
   const text = formatFault({ code: 'placement_impossible', message: 'too large', details: { nodes } });
-  assert.match(text, /^shoal: too large \(placement_impossible\)\n {2}desk: has no memory\n {2}Ask for less/);
+  assert.match(
+    text,
+    /^shoal: too large \(placement_impossible\)\n {2}desk: has no memory\n {2}Ask for what there is/,
+  );
   const odd = formatFault({ code: 'placement_impossible', message: 'm', details: { nodes: 'none' } });
   assert.doesNotMatch(odd, /none/);
 });

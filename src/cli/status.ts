@@ -5,5 +5,7 @@ import { describeState } from './statusText.js';
 
 export async function status(options: ApiTarget & { readonly json: boolean }): Promise<void> {
   const state = await callJson<StateForm>(options, '/state');
-  process.stdout.write(options.json ? `${JSON.stringify(state, null, 2)}\n` : `${describeState(state)}\n`);
+  process.stdout.write(
+    options.json ? `${JSON.stringify(state, null, 2)}\n` : `${describeState(state, Date.now())}\n`,
+  );
 }

@@ -8,7 +8,7 @@ import {
   type StateForm,
   wishOf,
 } from './stateForm.js';
-import { wishProblem } from './wishText.js';
+import { isReplaced, wishProblem } from './wishText.js';
 
 const SHOWN_STDERR_LINES = 5;
 const NAME_CHARACTERS = 30;
@@ -16,13 +16,14 @@ const NAME_CHARACTERS = 30;
 /** A name of another machine, on one line: it shall not look like a line of its own. */
 const named = ({ name }: { readonly name: string }): string => clip(name, NAME_CHARACTERS);
 
-export function problems(state: StateForm): string[] {
+/** @param now in ms since the epoch */
+export function problems(state: StateForm, now: number): string[] {
   return [
     ...masterProblems(state),
     ...Object.values(state.nodes).flatMap((node) => nodeProblems(state, node)),
     ...linkProblems(state),
-    ...Object.values(state.instances).flatMap((instance) => runnerProblems(state, instance)),
-    ...Object.values(state.meta_instances).flatMap((wish) => wishProblem(state, wish) ?? []),
+    ...Object.values(state.instances).flatMap((instance) => runnerProblems(state, instance, now)),
+    ...Object.values(state.meta_instances).flatMap((wish) => wishProblem(state, wish, now) ?? []),
   ];
 }
 
@@ -44,7 +45,8 @@ function nodeProblems(state: StateForm, node: NodeForm): string[] {
   }
   if (status !== 'dead') return [];
   const models = Object.values(state.instances)
-    .filter(({ shards }) => shards.some((shard) => shard.node_id === nodeId))
+    .filter((instance) => instance.shards.some((shard) => shard.node_id === nodeId))
+    .filter((instance) => !isReplaced(state, instance))
     .map(({ model_id: modelId }) => modelId);
   const lost = models.length === 0 ? '' : `\n  With it went: ${[...new Set(models)].join(', ')}.`;
   return [
@@ -78,13 +80,16 @@ function linkProblems(state: StateForm): string[] {
   );
 }
 
-function runnerProblems(state: StateForm, instance: InstanceForm): string[] {
+function runnerProblems(state: StateForm, instance: InstanceForm, now: number): string[] {
+  const wish = wishOf(state, instance);
+  // What is said of the wish has it all.
+  if (wish !== null && wish.errors.length > 0 && wishProblem(state, wish, now) !== null) return [];
   return instance.shards.flatMap(({ node_id: nodeId, runner_id: runnerId }) => {
     const runner = state.runners[runnerId];
     if (runner?.error === undefined || state.nodes[nodeId]?.status === 'dead') return [];
     const tail = (runner.error.stderr_tail ?? []).slice(-SHOWN_STDERR_LINES).map((line) => `    ${line}`);
     const what = `${instance.model_id} on ${named({ name: nodeName(state, nodeId) })}: ${runner.error.message}`;
-    return [[what, `  ${whatNext(runner, wishOf(state, instance) !== null)}`, ...tail].join('\n')];
+    return [[what, `  ${whatNext(runner, wish !== null)}`, ...tail].join('\n')];
   });
 }
 

@@ -5,6 +5,7 @@ import { describeState } from './statusText.js';
 
 const GIB = 1024 ** 3;
 const COLUMNS = 80;
+const NOW = Date.parse('2026-01-01T00:00:00.000Z');
 
 const node = (nodeId: string, name: string, status: string, more = {}) => ({
   node_id: nodeId,
@@ -86,7 +87,7 @@ const lineWith = (text: string, part: string): string =>
   text.split('\n').find((line) => line.includes(part)) ?? assert.fail(`no line with ${part}:\n${text}`);
 
 test('a lone node without models says what to do next', () => {
-  const text = describeState(EMPTY);
+  const text = describeState(EMPTY, NOW);
   assert.match(
     text,
     /^NODE +STATUS +MEMORY FREE +LINK +ID\ndesk +alive, master +12\.5 GiB of 32\.0 GiB +this node +desk-id-\n/,
@@ -95,7 +96,7 @@ test('a lone node without models says what to do next', () => {
 });
 
 test('every node is shown with its part, memory and round trip, this one first, the dead one last', () => {
-  const text = describeState(THREE);
+  const text = describeState(THREE, NOW);
   const names = text
     .split('\n\n')[0]
     ?.split('\n')
@@ -106,7 +107,7 @@ test('every node is shown with its part, memory and round trip, this one first, 
 });
 
 test('every shard of a model is shown on its node, with what counts for it', () => {
-  const text = describeState(THREE);
+  const text = describeState(THREE, NOW);
   assert.match(lineWith(text, 'aaaaaaaa'), /^shoal-guide +running +desk +1 +3\.0 GiB +aaaaaaaa$/);
   const shards = text.split('\n').filter((line) => line.endsWith('bbbbbbbb'));
   assert.match(shards[0] ?? '', /^large +loading 46 % +laptop +0 /);
@@ -114,15 +115,18 @@ test('every shard of a model is shown on its node, with what counts for it', () 
 });
 
 test('a dead node is told with what went with it, that it comes back, and how to drop it', () => {
-  const text = describeState(THREE);
+  const text = describeState(THREE, NOW);
   assert.match(text, /Node old is dead:/);
   assert.match(text, /With it went: large\./);
   assert.match(text, /comes back by itself/);
   assert.match(text, /shoal forget old$/m);
-  const odd = describeState({
-    ...THREE,
-    nodes: { ...THREE.nodes, 'old-id-0123456789': node('old-id-0123456789', '"; rm -rf ~ #', 'dead') },
-  });
+  const odd = describeState(
+    {
+      ...THREE,
+      nodes: { ...THREE.nodes, 'old-id-0123456789': node('old-id-0123456789', '"; rm -rf ~ #', 'dead') },
+    },
+    NOW,
+  );
   assert.match(
     odd,
     /shoal forget old-id-0123456789$/m,
@@ -130,7 +134,7 @@ test('a dead node is told with what went with it, that it comes back, and how to
   );
   const twin = { ...THREE.nodes, twin: node('twin', 'old', 'alive') };
   assert.match(
-    describeState({ ...THREE, nodes: twin }),
+    describeState({ ...THREE, nodes: twin }, NOW),
     /shoal forget old-id-0123456789$/m,
     'nor one of two',
   );
@@ -138,21 +142,27 @@ test('a dead node is told with what went with it, that it comes back, and how to
 
 test('a suspect node, a missing master and a missing link are told', () => {
   const nodes = { ...THREE.nodes, 'laptop-id-01234567': node('laptop-id-01234567', 'laptop', 'suspect') };
-  assert.match(describeState({ ...THREE, nodes }), /Node laptop does not answer just now/);
-  assert.match(describeState({ ...THREE, master_node_id: null }), /No node leads the cluster/);
-  assert.match(describeState({ ...THREE, master_node_id: 'old-id-0123456789' }), /No node leads the cluster/);
-  assert.doesNotMatch(describeState(THREE), /No node leads|no link with/);
-  assert.match(describeState({ ...THREE, links: [] }), /Nodes laptop and desk have no link with each other/);
+  assert.match(describeState({ ...THREE, nodes }, NOW), /Node laptop does not answer just now/);
+  assert.match(describeState({ ...THREE, master_node_id: null }, NOW), /No node leads the cluster/);
+  assert.match(
+    describeState({ ...THREE, master_node_id: 'old-id-0123456789' }, NOW),
+    /No node leads the cluster/,
+  );
+  assert.doesNotMatch(describeState(THREE, NOW), /No node leads|no link with/);
+  assert.match(
+    describeState({ ...THREE, links: [] }, NOW),
+    /Nodes laptop and desk have no link with each other/,
+  );
 });
 
 test('links of nodes that do not tell theirs are not called missing', () => {
   const third = node('third-id', 'third', 'alive');
   const links = [...THREE.links, { from: 'desk-id-0123456789', to: 'third-id', rtt_us: null }];
   const state = { ...THREE, nodes: { ...THREE.nodes, 'third-id': third }, links };
-  assert.match(describeState(state), /Nodes laptop and third have no link/);
+  assert.match(describeState(state, NOW), /Nodes laptop and third have no link/);
   const silent = links.filter(({ from }) => from === 'desk-id-0123456789');
-  assert.doesNotMatch(describeState({ ...state, links: silent }), /no link/);
-  assert.match(lineWith(describeState(state), 'third-id'), /linked/);
+  assert.doesNotMatch(describeState({ ...state, links: silent }, NOW), /no link/);
+  assert.match(lineWith(describeState(state, NOW), 'third-id'), /linked/);
 });
 
 test('failures of runners are told with what comes next and their last lines', () => {
@@ -166,12 +176,12 @@ test('failures of runners are told with what comes next and their last lines', (
       }),
     },
   });
-  const again = describeState(failed({ restart_at: '2026-01-01T00:00:00.000Z' }));
+  const again = describeState(failed({ restart_at: '2026-01-01T00:00:00.000Z' }), NOW);
   assert.match(again, /shoal-guide on desk: killed by SIGKILL\n {2}It is started again at 2026-01-01/);
   assert.match(again, / {4}last words$/m);
   assert.doesNotMatch(again, /^ {4}a$/m);
-  assert.match(describeState(failed({})), /the limit of restarts is reached/);
-  assert.match(describeState(failed({ status: 'ready' })), /Since then it is ready again/);
+  assert.match(describeState(failed({}), NOW), /the limit of restarts is reached/);
+  assert.match(describeState(failed({ status: 'ready' }), NOW), /Since then it is ready again/);
 });
 
 test('it fits into 80 columns, whatever the names are, and foreign names cannot steer the terminal', () => {
@@ -185,11 +195,11 @@ test('it fits into 80 columns, whatever the names are, and foreign names cannot 
   const runners = Object.fromEntries(
     Object.keys(THREE.runners).map((id) => [id, runner('warming_up', { progress: 0.999 })]),
   );
-  const text = describeState({ ...THREE, nodes, instances, runners });
+  const text = describeState({ ...THREE, nodes, instances, runners }, NOW);
   assert.ok(!text.includes('\u001b'));
   const tables = text.split('\n\n').slice(0, 2).join('\n').split('\n');
   assert.equal(tables.length, 8, 'a line for each node and each shard');
   for (const line of tables) assert.ok(line.length <= COLUMNS, `${line.length}: ${line}`);
-  for (const line of describeState(THREE).split('\n'))
+  for (const line of describeState(THREE, NOW).split('\n'))
     assert.ok(line.length <= COLUMNS, `${line.length}: ${line}`);
 });

@@ -14,6 +14,7 @@ import {
   wishOf,
 } from './stateForm.js';
 import { problems } from './statusProblems.js';
+import { isReplaced } from './wishText.js';
 
 const NODE_CHARACTERS = 18;
 const RUNNER_NODE_CHARACTERS = 15;
@@ -21,7 +22,8 @@ const MODEL_CHARACTERS = 19;
 const PERCENT = 100;
 const US_PER_MS = 1_000;
 
-export function describeState(state: StateForm): string {
+/** @param now in ms since the epoch */
+export function describeState(state: StateForm, now: number): string {
   const nodes = Object.values(state.nodes).sort(byNeed(state));
   const sections = [
     formatTable(
@@ -30,7 +32,9 @@ export function describeState(state: StateForm): string {
     ),
   ];
   const rows = [
-    ...Object.values(state.instances).flatMap((instance) => instanceRows(state, instance)),
+    ...Object.values(state.instances)
+      .filter((instance) => !isReplaced(state, instance))
+      .flatMap((instance) => instanceRows(state, instance)),
     ...Object.values(state.meta_instances)
       .filter((wish) => instancesOf(state, wish).length === 0)
       .map((wish) => [clip(wish.model_id, MODEL_CHARACTERS), wish.status, '', '', '', handleOf(state, wish)]),
@@ -42,7 +46,7 @@ export function describeState(state: StateForm): string {
   }
   const links = describeLinks(state);
   if (links !== null) sections.push(links);
-  return printable([...sections, ...problems(state)].join('\n\n'));
+  return printable([...sections, ...problems(state, now)].join('\n\n'));
 }
 
 /** This node, then the others by name, then those that are not alive. */

@@ -7,6 +7,7 @@ import { describeState } from './statusText.js';
 import { wishOutcome } from './wishText.js';
 
 const COLUMNS = 80;
+const NOW = Date.parse('2026-01-01T00:00:06.500Z');
 const WISH_ID = 'aaaaaaaa-1111-2222-3333-444444444444';
 
 function wish(more: Partial<MetaInstanceForm> = {}): MetaInstanceForm {
@@ -86,7 +87,7 @@ function assertNarrow(text: string): void {
 }
 
 test('R29: one look says that nothing has room, what each node lacks, and how to take it back', () => {
-  const text = describeState(stateWith([NO_PLACE]));
+  const text = describeState(stateWith([NO_PLACE]), NOW);
   assert.match(text, /^large +pending +aaaaaaaa$/m);
   assert.match(text, /large is waiting: there is no place for it\.\n {2}large with a context of 512 tokens/);
   assert.match(text, /^ {4}desk: can hold 11 of 32 layers: 12\.0 GiB of 16\.0 GiB are free$/m);
@@ -97,7 +98,7 @@ test('R29: one look says that nothing has room, what each node lacks, and how to
 });
 
 test('R28: what has failed is told with its newest errors, and how to try it again', () => {
-  const text = describeState(stateWith([FAILED]));
+  const text = describeState(stateWith([FAILED]), NOW);
   assert.match(text, /^large +failed +aaaaaaaa$/m);
   assert.match(text, /large failed too often and is not tried any more/);
   assert.match(text, /^ {4}2026-01-01T00:00:04\.000Z laptop: failure 4, killed by SIGKILL$/m);
@@ -115,14 +116,59 @@ test('what is tried again says how often it failed, why, and when; what is serve
     next_attempt_at: '2026-01-01T00:00:09.000Z',
   });
   const state = stateWith([retrying], [instance(`${WISH_ID}-1`, WISH_ID, ['n1'])]);
-  const text = describeState(state);
+  const text = describeState(state, NOW);
   assert.match(
     text,
     /large is tried again: 2 failures in a row, the last one:\n {4}2026\S+ desk: failure 2,/,
   );
-  assert.match(text, /Next attempt: 2026-01-01T00:00:09\.000Z/);
+  assert.match(text, /Next attempt in 3 s \(2026-01-01T00:00:09\.000Z\)/);
   const served = { ...retrying, status: 'ready', placement_error: NO_PLACE.placement_error };
-  assert.doesNotMatch(describeState({ ...state, meta_instances: { [WISH_ID]: served } }), /failure|waiting/);
+  assert.doesNotMatch(
+    describeState({ ...state, meta_instances: { [WISH_ID]: served } }, NOW),
+    /failure|waiting/,
+  );
+});
+
+test('what waits for its lost node says so, and then that there is no other place', () => {
+  const retrying = wish({ status: 'retrying' });
+  const owned = instance(`${WISH_ID}-1`, WISH_ID, ['n2']);
+  const state = stateWith([retrying], [owned]);
+  const lost = { ...state, nodes: { ...state.nodes, n2: { ...state.nodes.n2!, status: 'dead' } } };
+  const text = describeState(lost, NOW);
+  assert.match(
+    text,
+    /^large is waiting: its node laptop is gone\.\n {2}It goes on when that is back\. If that/m,
+  );
+  assertNarrow(text);
+  const nowhere = { ...retrying, placement_error: NO_PLACE.placement_error };
+  const later = describeState({ ...lost, meta_instances: { [WISH_ID]: nowhere } }, NOW);
+  assert.match(later, /large is waiting: its node laptop is gone, and there is no other place for it\.\n/);
+});
+
+test('what is served elsewhere by now is not said to be lost', () => {
+  const owned = instance(`${WISH_ID}-1`, WISH_ID, ['n2']);
+  const replacement = instance(`${WISH_ID}-2`, WISH_ID, ['n1']);
+  const state = stateWith([wish()], [owned, replacement]);
+  const lost = { ...state, nodes: { ...state.nodes, n2: { ...state.nodes.n2!, status: 'dead' } } };
+  const text = describeState(lost, NOW);
+  assert.match(text, /Node laptop is dead/);
+  assert.doesNotMatch(text, /With it went|node is dead/);
+  assert.match(describeInstances(lost, NOW), /^aaaaaaaa +large +ready +0\/3 +desk$/m);
+});
+
+test('a failure of a wish is told once, with the last lines of its runner', () => {
+  const retrying = wish({
+    status: 'retrying',
+    consecutive_failures: 1,
+    errors: FAILED.errors.slice(0, 1),
+    next_attempt_at: '2026-01-01T00:00:06.000Z',
+  });
+  const state = stateWith([retrying], [instance(`${WISH_ID}-1`, WISH_ID, ['n1'])]);
+  const error = { message: 'killed by SIGKILL', stderr_tail: ['out of luck'] };
+  const runners = { [`${WISH_ID}-1-n1`]: { status: 'failed', restarts: 0, restart_at: null, error } };
+  const text = describeState({ ...state, runners }, NOW);
+  assert.equal(text.match(/SIGKILL/g)?.length, 1);
+  assert.match(text, /Its last lines were:\n {4}out of luck\n {2}Next attempt now \(2026/);
 });
 
 test('a failed runner of a wish is not said to stay away', () => {
@@ -132,7 +178,7 @@ test('a failed runner of a wish is not said to stay away', () => {
   );
   const failed = { status: 'failed', restarts: 0, restart_at: null, error: { message: 'killed' } };
   const runners = { [`${WISH_ID}-1-n1`]: failed, 'p1-n2': failed };
-  const text = describeState({ ...state, runners });
+  const text = describeState({ ...state, runners }, NOW);
   assert.match(text, /large on desk: killed\n {2}It is started anew by itself/);
   assert.match(text, /plain on laptop: killed\n {2}It is not started again/);
 });
@@ -146,7 +192,7 @@ test('wishes and plain instances stand in one list, each once, with retries and 
       instance('orphan', 'gone', ['n1']),
     ],
   );
-  const [table = '', ...problems] = describeInstances(state).split('\n\n');
+  const [table = '', ...problems] = describeInstances(state, NOW).split('\n\n');
   const lines = table.split('\n');
   assert.equal(lines.length, 5, table);
   assert.match(table, /^ID +MODEL +STATUS +RETRIES +NODES$/m);
@@ -155,12 +201,15 @@ test('wishes and plain instances stand in one list, each once, with retries and 
   assert.match(table, /^p1 +plain +ready +laptop$/m);
   assert.match(table, /^orphan +large +ready +desk$/m);
   assert.match(problems.join('\n'), /broken failed too often[\s\S]*shoal retry bbbbbbbb/);
-  assert.match(describeInstances(stateWith([])), /There is no instance. Start one with: shoal deploy MODEL/);
+  assert.match(
+    describeInstances(stateWith([]), NOW),
+    /There is no instance. Start one with: shoal deploy MODEL/,
+  );
 });
 
 test('ids that begin alike are shown whole, so that each names one', () => {
   const twin = wish({ meta_instance_id: 'aaaaaaaa-9999', model_id: 'twin', status: 'pending' });
-  const text = describeInstances(stateWith([wish(), twin]));
+  const text = describeInstances(stateWith([wish(), twin]), NOW);
   assert.match(text, new RegExp(`^${WISH_ID} +large`, 'm'));
   assert.match(text, /^aaaaaaaa-9999 +twin/m);
 });
@@ -169,11 +218,11 @@ test('what became of a new wish is told with its id, nodes, and what to do', () 
   const placed = wish({ status: 'starting' });
   const state = stateWith([placed], [instance(`${WISH_ID}-1`, WISH_ID, ['n1', 'n2'])]);
   assert.equal(
-    wishOutcome(state, placed),
+    wishOutcome(state, placed, NOW),
     `large is declared (${WISH_ID}): starting on desk, laptop.\n` +
       'How far it is: shoal status. To take it back: shoal delete aaaaaaaa',
   );
-  assert.match(wishOutcome(stateWith([NO_PLACE]), NO_PLACE), /: pending\.\nlarge is waiting/);
+  assert.match(wishOutcome(stateWith([NO_PLACE]), NO_PLACE, NOW), /: pending\.\nlarge is waiting/);
 });
 
 test('foreign names and reasons cannot steer the terminal, nor look like lines of their own', () => {
@@ -183,7 +232,7 @@ test('foreign names and reasons cannot steer the terminal, nor look like lines o
     wish({ status: 'pending', model_id: evil, placement_error: problem }),
     { ...FAILED, meta_instance_id: 'bbbbbbbb-1', errors: [{ at: 'now', message: evil }] },
   ];
-  for (const text of [describeState(stateWith(wishes)), describeInstances(stateWith(wishes))]) {
+  for (const text of [describeState(stateWith(wishes), NOW), describeInstances(stateWith(wishes), NOW)]) {
     assert.ok(!text.includes('\u001b'));
     assert.doesNotMatch(text, /^\s*shoal delete everything/m);
   }

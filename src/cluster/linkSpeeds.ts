@@ -10,7 +10,7 @@ import type { Calls } from './calls/calls.js';
 import { tooManyStreams } from './calls/fault.js';
 import type { LinkedPeer, PeerLinks } from './link/contract.js';
 
-/** Name of the call: any bytes → null. */
+/** Name of the call: first whether it may be put off, as `{isPatient}`, and then any bytes → null. */
 const BURST_CALL = 'burst';
 
 /** Each is sent when the one before was over sooner than can be measured well. */
@@ -35,8 +35,9 @@ export interface LinkSpeedsOptions {
 
 interface Measured {
   readonly bytesPerSecond: number | null;
-  /** When it is measured again. */
+  /** When it is to be measured, and, where that was put off since, when it is tried again. */
   readonly dueAt: number;
+  readonly tryAt: number;
 }
 
 export class LinkSpeeds {
@@ -53,7 +54,7 @@ export class LinkSpeeds {
     this.#components = components;
     this.#lookMs = options.lookMs ?? TIMES.linkSpeedLookMs;
     this.#now = components.now ?? (() => performance.now());
-    components.calls.serve(BURST_CALL, () => this.#receive(), {
+    components.calls.serve(BURST_CALL, (_, body) => this.#receive(body), {
       bodyLimitBytes: LIMITS.linkBurstBytes + BODY_OVERHEAD_BYTES,
     });
   }
@@ -72,9 +73,11 @@ export class LinkSpeeds {
     this.#ended.abort(new ShoalError('cancelled', 'the node stops'));
   }
 
-  /** The burst has arrived by now. One that comes while this end sends is told to come again. */
-  #receive(): null {
-    if (this.#isMeasuring) throw ShoalError.fromFault(tooManyStreams(1));
+  /** What comes while this end sends is told to come again, as is the announcement of a burst while there are requests. */
+  #receive(body: unknown): null {
+    const { isPatient } = (body ?? {}) as Record<string, unknown>;
+    const isUnwelcome = isPatient === true && !this.#components.isIdle();
+    if (this.#isMeasuring || isUnwelcome) throw ShoalError.fromFault(tooManyStreams(1));
     return null;
   }
 
@@ -84,39 +87,42 @@ export class LinkSpeeds {
     for (const peer of this.#components.links.peers.values()) {
       const known = this.#measured.get(peer);
       if (known === undefined) this.#plan(peer, null, this.#lookMs);
-      else if (now >= known.dueAt && this.#isTimeFor(known, now)) {
-        void this.#measure(peer, known);
+      else if (now >= known.tryAt) {
+        const isPatient = now - known.dueAt < TIMES.linkSpeedPatienceMs;
+        if (isPatient && !this.#components.isIdle()) continue;
+        void this.#measure(peer, known, isPatient);
         return;
       }
     }
   }
 
-  #isTimeFor({ dueAt }: Measured, now: number): boolean {
-    return this.#components.isIdle() || now - dueAt > TIMES.linkSpeedPatienceMs;
-  }
-
-  async #measure(peer: LinkedPeer, known: Measured): Promise<void> {
+  async #measure(peer: LinkedPeer, known: Measured, isPatient: boolean): Promise<void> {
     this.#isMeasuring = true;
     try {
-      this.#plan(peer, await this.#burst(peer.nodeId), TIMES.linkSpeedAgeMs);
+      this.#plan(peer, await this.#burst(peer.nodeId, isPatient), TIMES.linkSpeedAgeMs);
     } catch {
       // The other end is busy, or gone, or of a version that does not know the call: what is known stays.
-      this.#plan(peer, known.bytesPerSecond, TIMES.linkSpeedRetryMs);
+      this.#measured.set(peer, { ...known, tryAt: this.#later(TIMES.linkSpeedRetryMs) });
     } finally {
       this.#isMeasuring = false;
     }
   }
 
-  /** Two ends that wait for each other, or many that began together, must not come together again. */
   #plan(peer: LinkedPeer, bytesPerSecond: number | null, afterMs: number): void {
-    this.#measured.set(peer, { bytesPerSecond, dueAt: this.#now() + afterMs * (1 + Math.random()) });
+    const dueAt = this.#later(afterMs);
+    this.#measured.set(peer, { bytesPerSecond, dueAt, tryAt: dueAt });
   }
 
-  async #burst(to: NodeId): Promise<number> {
-    const besideMs = await this.#send(to, 0);
+  /** Two ends that wait for each other, or many that began together, must not come together again. */
+  #later(ms: number): number {
+    return this.#now() + ms * (1 + Math.random());
+  }
+
+  async #burst(to: NodeId, isPatient: boolean): Promise<number> {
+    const besideMs = await this.#send(to, { isPatient });
     let bytesPerSecond = 0;
     for (const sizeBytes of BURST_BYTES) {
-      const tookMs = (await this.#send(to, sizeBytes)) - besideMs;
+      const tookMs = (await this.#send(to, Buffer.alloc(sizeBytes))) - besideMs;
       bytesPerSecond = (sizeBytes * MS_PER_S) / Math.max(tookMs, 1 / MS_PER_S);
       if (tookMs >= TIMES.linkBurstMs) break;
     }
@@ -124,8 +130,7 @@ export class LinkSpeeds {
   }
 
   /** Milliseconds until the other end has it all. */
-  async #send(to: NodeId, sizeBytes: number): Promise<number> {
-    const body = Buffer.alloc(sizeBytes);
+  async #send(to: NodeId, body: unknown): Promise<number> {
     const startedAt = this.#now();
     await this.#components.calls.call(to, BURST_CALL, body, {
       bodyLimitBytes: LIMITS.linkBurstBytes + BODY_OVERHEAD_BYTES,

@@ -5,12 +5,10 @@
 import type { Fault } from '../shared/errors.js';
 import type { InstanceId, ModelId, NodeId } from '../shared/ids.js';
 import { LIMITS } from '../shared/limits.js';
-import { instanceStatus, isNodeGone, runnersOf, runningTasks } from './instances.js';
+import { instanceStatus, runningTasks } from './instances.js';
 import type { ClusterState, InstanceRecord, ShardRecord } from './state.js';
+import { unserved } from './unserved.js';
 import { isSurplus } from './wishInstances.js';
-
-/** What a restart takes beyond its backoff: spawn, load and warm-up of a small model. */
-const RESTART_ALLOWANCE_MS = 1_000;
 
 export type Choice = { readonly instance: InstanceRecord } | { readonly fault: Fault };
 
@@ -31,11 +29,8 @@ export function chooseInstance(
   const all = [...state.instances.values()].filter(
     (instance) => instance.modelId === modelId && instance.instanceId !== avoid,
   );
-  if (all.length === 0) {
-    return { fault: { code: 'no_instance', message: `no instance of ${modelId} is running` } };
-  }
   const routable = all.filter((instance) => isRoutable(state, instance));
-  if (routable.length === 0) return { fault: allFailed(state, modelId, all, now) };
+  if (routable.length === 0) return { fault: unserved(state, modelId, all, now) };
   const reached = routable.filter((instance) => !unreachable.has(firstShard(instance).nodeId));
   if (reached.length === 0) {
     return {
@@ -86,25 +81,4 @@ function isSuspect(state: ClusterState, instance: InstanceRecord): boolean {
 function isRoutable(state: ClusterState, instance: InstanceRecord): boolean {
   const status = instanceStatus(state, instance);
   return status === 'ready' || status === 'starting';
-}
-
-function allFailed(
-  state: ClusterState,
-  modelId: ModelId,
-  instances: readonly InstanceRecord[],
-  now: number,
-): Fault {
-  const runners = instances.flatMap((instance) => runnersOf(state, instance));
-  const reason =
-    runners.find((runner) => runner.error !== null)?.error?.message ??
-    (instances.some(({ shards }) => shards.some((shard) => isNodeGone(state, shard.nodeId)))
-      ? 'the node that runs it is gone'
-      : 'it is being stopped');
-  const restarts = runners.flatMap((runner) => runner.restartAt ?? []);
-  const waitMs = restarts.length === 0 ? null : Math.max(0, Math.min(...restarts) - now);
-  return {
-    code: 'all_instances_failed',
-    message: `${modelId} is not served at the moment: ${reason}`,
-    ...(waitMs === null ? {} : { retryAfterMs: waitMs + RESTART_ALLOWANCE_MS }),
-  };
 }

@@ -17,7 +17,7 @@ import {
 } from '../shared/runnerProtocol.js';
 import { Failpoints } from './failpoints.js';
 import { NodeChannel } from './nodeChannel.js';
-import { meetRanks } from './ranks/meet.js';
+import { connectRanks } from './ranks/connectRanks.js';
 import { SharedStatus } from './sharedStatus.js';
 import { Starvation } from './starvation.js';
 import { type ComputeThreadData, type FromCompute, monotonicMs, type ToCompute } from './threadProtocol.js';
@@ -32,15 +32,16 @@ export class RunnerProcess {
   readonly #channel: NodeChannel;
   readonly #status = new SharedStatus();
   readonly #starvation = new Starvation();
+  #settings: RunnerSettings | null = null;
+  /** What came before there was a thread to take it. */
+  #early: ToCompute[] = [];
   #compute: Compute | null = null;
-  #abortFlag: Uint8Array | null = null;
-  /** To the other ranks of the model. */
+  /** The links to the other ranks of a model that is shared. */
   #collective: Collective | null = null;
-  readonly #meeting = new AbortController();
+  readonly #ending = new AbortController();
+  #abortFlag: Uint8Array | null = null;
   #hasFailed = false;
   #isEnding = false;
-  /** Set once there is something to load. */
-  #heartbeat: NodeJS.Timeout | null = null;
   /** A failpoint: no message is taken any more. */
   #isDeaf = false;
   readonly #failpoints = new Failpoints({
@@ -74,8 +75,8 @@ export class RunnerProcess {
   #obey(message: ToRunner): void {
     switch (message.kind) {
       case 'load':
-        if (this.#heartbeat !== null) this.#fail(violation('a second `load`'));
-        else this.#begin(message.settings);
+        if (this.#settings !== null) this.#fail(violation('a second `load`'));
+        else void this.#begin(message.settings);
         return;
       case 'generate': {
         const { request, generation } = message;
@@ -97,25 +98,24 @@ export class RunnerProcess {
     }
   }
 
-  #begin(settings: RunnerSettings): void {
-    this.#heartbeat = setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
-    if (settings.part === null) this.#load(settings);
-    else void this.#meet(settings, settings.part);
-  }
-
-  /** Links this rank with the others, and loads its part then. */
-  async #meet(settings: RunnerSettings, part: RunnerPart): Promise<void> {
+  async #begin(settings: RunnerSettings): Promise<void> {
+    this.#settings = settings;
+    setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
     try {
-      this.#collective = await meetRanks(part, this.#meeting.signal);
+      if (settings.part !== null) await this.#connect(settings.part);
+      if (!this.#isEnding) this.#load(settings);
     } catch (error) {
       this.#fail(toFault(error));
-      return;
     }
-    if (this.#isEnding || this.#hasFailed) return;
+  }
+
+  /** Meets the other ranks. The first fault of any of them ends this one too, and says whose it was. */
+  async #connect(part: RunnerPart): Promise<void> {
+    this.#channel.send({ kind: 'phase', phase: 'connecting', progress: null });
+    this.#collective = await connectRanks(part, this.#ending.signal);
     void this.#collective.ended.then((fault) => {
       if (fault !== null) this.#fail(fault);
     });
-    this.#load(settings);
   }
 
   #load(settings: RunnerSettings): void {
@@ -131,6 +131,7 @@ export class RunnerProcess {
     });
     const compute = { worker, port: port1, hasExited: false };
     this.#compute = compute;
+    for (const message of this.#early.splice(0)) this.#pass(compute, message);
     port1.on('message', (message: FromCompute) => this.#hear(message));
     worker.on('error', (error) => this.#fail(toFault(error)));
     worker.on('exit', () => {
@@ -169,11 +170,17 @@ export class RunnerProcess {
   }
 
   #post(message: ToCompute): void {
-    if (this.#compute === null) {
+    const isRequest = message.kind === 'generate' || message.kind === 'cancel';
+    if (this.#settings === null) {
       this.#fail(violation(`\`${message.kind}\` before \`load\``));
-      return;
-    }
-    this.#compute.port.postMessage(message);
+    } else if (isRequest && (this.#settings.part?.rank ?? 0) > 0) {
+      this.#fail(violation(`\`${message.kind}\` to a rank that follows another`));
+    } else if (this.#compute === null) this.#early.push(message);
+    else this.#pass(this.#compute, message);
+  }
+
+  #pass(compute: Compute, message: ToCompute): void {
+    compute.port.postMessage(message);
     this.#status.ring();
   }
 
@@ -201,12 +208,21 @@ export class RunnerProcess {
   #end(exitCode: number): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    this.#meeting.abort();
-    if (this.#compute === null || this.#compute.hasExited) process.exit(exitCode);
-    this.#compute.worker.once('exit', () => process.exit(exitCode));
+    setTimeout(() => this.#die(), TIMES.runnerExitMs);
+    this.#ending.abort();
     this.#status.requestShutdown();
     this.#abortStep();
-    setTimeout(() => this.#die(), TIMES.runnerExitMs);
+    void this.#ended().then(() => process.exit(exitCode));
+  }
+
+  /** The other ranks are told goodbye, so that they need not take this one for lost. */
+  async #ended(): Promise<void> {
+    const compute = this.#compute;
+    const hasLeft =
+      compute === null || compute.hasExited
+        ? undefined
+        : new Promise((resolve) => compute.worker.once('exit', resolve));
+    await Promise.all([hasLeft, this.#collective?.close()]);
   }
 
   #abortStep(): void {

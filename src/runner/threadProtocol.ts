@@ -27,7 +27,7 @@ export type ToCompute =
   | { readonly kind: 'slow_down'; readonly ms: number };
 
 export type FromCompute =
-  /** The way to the links of this rank, for the thread that has them. */
+  /** Through it the compute thread speaks with the other ranks. */
   | { readonly kind: 'bridge'; readonly memory: BridgeMemory }
   | { readonly kind: 'loading'; readonly progress: number }
   | { readonly kind: 'warming_up'; readonly abortFlag: SharedArrayBuffer | null }

@@ -76,8 +76,9 @@ export const ERRORS = {
     status: 404,
     type: 'not_found_error',
     retryable: true,
-    meaning: 'The model is known, but no instance of it is running.',
-    remedy: 'Start one with `shoal deploy MODEL`.',
+    meaning: 'No instance of the model is running: nobody wants one, or there is no place for it.',
+    remedy:
+      'Start one with `shoal deploy MODEL`; where it waits for a place, the message says what is lacking.',
   },
   no_cluster: {
     status: 404,
@@ -92,7 +93,8 @@ export const ERRORS = {
     type: 'server_error',
     retryable: true,
     meaning: 'Every instance of the model has failed.',
-    remedy: '`shoal status` shows the reason; a failed runner is restarted by itself.',
+    remedy:
+      'Wait for as long as `Retry-After` says; what is not tried any more is tried again by `shoal retry MODEL`.',
   },
   method_not_allowed: {
     status: 405,
@@ -212,7 +214,8 @@ export const ERRORS = {
     type: 'invalid_request_error',
     retryable: false,
     meaning: 'The nodes cannot take the model as it was asked for; `details.nodes` has the reason of each.',
-    remedy: 'Ask for less, use a smaller quantisation or context, or offer more with `--memory`.',
+    remedy:
+      'Ask for what there is, add a node, use a smaller quantisation or context, or offer more with `--memory`.',
   },
   storage_failed: {
     status: 500,

@@ -184,9 +184,6 @@ export const LIMITS = {
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
   collectivePaths: 16,
-  /** What the first rank of a model tells the others about a step beside its rows; what it is told of a drawn token. */
-  stepWordsBytes: 4 * 1024 * 1024,
-  drawnRowBytes: 16 * 1024,
   /** What one rank tells all others through the side channel in one round. */
   sideChannelBlobBytes: 64 * 1024,
   /** Answers that may wait in a side channel for a runner that does not read; instances whose ranks meet at once. */
@@ -333,7 +330,7 @@ export const TIMES = {
    */
   linkSpeedLookMs: 1_000,
   linkBurstMs: 25,
-  linkSpeedAgeMs: 900_000,
+  linkSpeedAgeMs: 6 * 3_600_000,
   linkSpeedRetryMs: 5_000,
   linkSpeedPatienceMs: 120_000,
   /** A link whose node dials anew must answer a probe within this, or the new one takes its place. */

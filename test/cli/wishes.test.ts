@@ -83,7 +83,7 @@ test('R34: a wish that can never fit is 1, with what each node lacks; a wrong on
   assert.deepEqual([refused.code, refused.stdout], [1, '']);
   assert.match(
     refused.stderr,
-    /^shoal: tiny needs 5\.0 GiB.*\(placement_impossible\)\n {2}desk: cannot hold even.*\n {2}Ask for less/,
+    /^shoal: tiny needs 5\.0 GiB.*\(placement_impossible\)\n {2}desk: cannot hold even.*\n {2}Ask for what there is/,
   );
   const unknown = await shoal(['deploy', 'tiny', '--nodes', 'nowhere', '--url', api.url]);
   assert.deepEqual([unknown.code, unknown.stdout], [1, '']);

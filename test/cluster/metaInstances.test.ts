@@ -126,7 +126,13 @@ describe('MetaInstances', { concurrency: 3 }, () => {
       );
       assert.match(status.stdout, /shoal retry /);
       const refused = await post(node, '/v1/chat/completions', question);
-      assert.match(await refused.text(), /"code":"no_instance"/);
+      assert.equal(refused.status, 503);
+      assert.match(
+        await refused.text(),
+        /not tried any more.*failpoint.*shoal retry.*"code":"all_instances_failed"/,
+      );
+      const stream = await post(node, '/v1/chat/completions', { ...question, stream: true });
+      assert.deepEqual([stream.status, (await stream.text()).includes('shoal retry')], [503, true]);
 
       const retried = await post(node, `/meta_instance/${id}/retry`, {});
       assert.equal(retried.status, 202, await retried.text());

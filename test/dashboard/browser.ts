@@ -24,6 +24,7 @@ export interface Locator {
   fill(text: string): Promise<void>;
   press(key: string): Promise<void>;
   focus(): Promise<void>;
+  hover(options?: { position: { x: number; y: number } }): Promise<void>;
   waitFor(options?: { state?: 'visible' | 'hidden' | 'attached' | 'detached' }): Promise<void>;
   count(): Promise<number>;
   textContent(): Promise<string>;

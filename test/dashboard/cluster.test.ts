@@ -7,11 +7,26 @@ import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBr
 
 const BOUND_MS = 120_000;
 const MODEL = 'shoal-guide';
+const NAMES = ['anchor', 'buoy', 'capstan'];
 const PHONE = { width: 390, height: 780 };
 const WIDE = { width: 1280, height: 860 };
 const skip = whyNoBrowser() ?? false;
 
 const modelCard = (page: Page) => page.getByRole('article', { name: `Model ${MODEL}` });
+
+const isReady = (page: Page) =>
+  modelCard(page)
+    .getByTestId('headline')
+    .getByText(/It answers requests/)
+    .waitFor();
+
+/** Ends the runner on that machine, and says so when there is none. */
+async function killRunnerOn(node: NodeProcess): Promise<void> {
+  const runners = Object.values((await node.state()).runners);
+  const pid = runners.find(({ node_id: nodeId }) => nodeId === node.nodeId)?.pid;
+  assert.ok(pid != null, JSON.stringify(runners));
+  process.kill(pid, 'SIGKILL');
+}
 
 /** Writes down every headline of the model that the page ever showed. */
 const WATCH_HEADLINES = `
@@ -99,8 +114,7 @@ describe('the dashboard of three machines', { skip }, () => {
   test('R74, R41: a model is made to run on chosen machines, by keyboard, with what it would take shown before', {
     timeout: BOUND_MS,
   }, async () => {
-    for (const name of ['anchor', 'buoy', 'capstan'])
-      await page.getByRole('article', { name: `Node ${name}` }).waitFor();
+    for (const name of NAMES) await page.getByRole('article', { name: `Node ${name}` }).waitFor();
     await page
       .getByText(/^[\d.]+ ms/)
       .first()
@@ -110,12 +124,16 @@ describe('the dashboard of three machines', { skip }, () => {
     await page.getByRole('button', { name: 'Run a model' }).press('Enter');
     await page.getByRole('radio', { name: new RegExp(MODEL) }).press('Space');
     const placement = page.getByTestId('placement');
+    const toggleAll = async () => {
+      for (const name of NAMES)
+        await page.getByRole('checkbox', { name: `Run it here, on ${name}` }).press('Space');
+    };
     await placement.getByText('It fits.').waitFor();
-    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
-    await placement.getByText(/as asked for by name/).waitFor();
+    await toggleAll();
+    await placement.getByText(/goes to 3 nodes, as asked for by name/).waitFor();
     const row = page.locator(`[data-node-row="${buoy.nodeId}"]`);
-    assert.match(await row.textContent(), /takes layers 0 to 7 of 8/);
-    assert.match(await page.getByRole('article', { name: 'Node buoy' }).textContent(), /layers 0–7/);
+    assert.match(await row.textContent(), /takes layers? .* of 8/);
+    assert.match(await page.getByRole('article', { name: 'Node buoy' }).textContent(), /✓ layers? \d/);
     assert.deepEqual(await seriousFindings(page), []);
     await page.setViewportSize({ ...WIDE, height: 1_080 });
     await picture(page, 'create-light');
@@ -129,7 +147,7 @@ describe('the dashboard of three machines', { skip }, () => {
     await page.setViewportSize(WIDE);
     await page.emulateMedia({ colorScheme: 'light' });
     // What cannot be says so, machine by machine.
-    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
+    await toggleAll();
     await page.getByText(/^How it runs/).click();
     await page.getByLabel('At least so many machines').fill('40');
     await page.getByLabel('At least so many machines').press('Tab');
@@ -138,50 +156,44 @@ describe('the dashboard of three machines', { skip }, () => {
     assert.equal(await page.getByRole('button', { name: `Run ${MODEL}` }).isDisabled(), true);
     await page.getByLabel('At least so many machines').fill('');
     await page.getByLabel('At least so many machines').press('Tab');
-    await page.getByRole('checkbox', { name: 'Run it here, on buoy' }).press('Space');
-    await placement.getByText(/as asked for by name/).waitFor();
+    await toggleAll();
+    await placement.getByText(/goes to 3 nodes, as asked for by name/).waitFor();
     await page.getByRole('button', { name: `Run ${MODEL}` }).press('Enter');
-    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
+    await isReady(page);
     const focused = await page.evaluate<string>('document.activeElement.ariaLabel');
     assert.equal(focused, `Model ${MODEL}`, 'what was made has the focus');
     const headlines = await page.evaluate<string[]>('[...window.headlines]');
-    for (const phase of ['loading on buoy', 'It answers requests, on buoy'])
+    for (const phase of ['on buoy', 'loading', 'It answers requests'])
       assert.ok(
         headlines.some((line) => line.includes(phase)),
         `${phase}: ${headlines.join(' | ')}`,
       );
-    await modelCard(tab).getByTestId('phase').getByText('ready').waitFor();
+    await isReady(tab);
     await calmPicture(page, 'three-machines-light');
   });
 
   test('R74, R26: a killed runner is seen to be retried, and back, in both tabs', {
     timeout: BOUND_MS,
   }, async () => {
-    const { runners } = await anchor.state();
-    const pid = Object.values(runners)[0]?.pid;
-    assert.ok(pid != null);
-    process.kill(pid, 'SIGKILL');
+    await killRunnerOn(buoy);
     await modelCard(page).getByTestId('retries').getByText('retry 1 of 3').waitFor();
     await modelCard(tab).getByTestId('retries').getByText('retry 1 of 3').waitFor();
     assert.match(await modelCard(page).textContent(), /buoy: the runner failed .*SIGKILL/);
     assert.match(await modelCard(page).textContent(), /Retry 1 of 3 follows/);
     assert.deepEqual(await seriousFindings(page), []);
     await calmPicture(page, 'retrying-light');
-    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
+    await isReady(page);
     await modelCard(tab).getByText('1 of 3 retries used').waitFor();
   });
 
   test('R74, R28: what fails too often is given up with its reasons, retried by hand, and deleted by keyboard', {
     timeout: 2 * BOUND_MS,
   }, async () => {
-    const { runners } = await anchor.state();
-    const pid = Object.values(runners)[0]?.pid;
-    assert.ok(pid != null);
     await arm(buoy);
-    process.kill(pid, 'SIGKILL');
+    await killRunnerOn(buoy);
     await failUntilGivenUp(buoy);
     const card = modelCard(page);
-    await card.getByText('given up').waitFor();
+    await card.getByTestId('model-status').getByText('given up').waitFor();
     const told = await card.textContent();
     assert.match(told, /failed \d times in a row and is not tried any more/);
     assert.match(told, /buoy: /);
@@ -197,7 +209,7 @@ describe('the dashboard of three machines', { skip }, () => {
     await calmPicture(page, 'failed-dark');
     await page.emulateMedia({ colorScheme: 'light' });
     await card.getByRole('button', { name: /^Retry now/ }).click();
-    await card.getByTestId('phase').getByText('ready').waitFor();
+    await isReady(page);
 
     const remove = card.getByRole('button', { name: `Delete ${MODEL}` });
     await remove.press('Enter');
@@ -221,7 +233,7 @@ describe('the dashboard of three machines', { skip }, () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model_id: MODEL, node_ids: [buoy.nodeId] }),
     });
-    await modelCard(page).getByTestId('phase').getByText('ready').waitFor();
+    await isReady(page);
     await page.getByRole('navigation').getByRole('link', { name: 'Chat' }).click();
     await page.getByLabel('Message', { exact: true }).fill('What is Shoal?');
     await page.getByRole('button', { name: 'Send', exact: true }).click();

@@ -158,7 +158,7 @@ describe('the page', { skip }, () => {
       links: [
         { from: 'n1', to: 'n2', rtt_us: 240, interface_kind: null, bandwidth_bytes_per_s: null, rdma: false },
       ],
-      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), attempt: 2, status: 'starting' } },
+      instances: { i: { ...instance('i', 'sharded', ['n1', 'n2'], 'm1'), failure: error } },
       runners: {
         'i-r0': runner('i-r0', 'n1', { status: 'loading', progress: 0.5 }),
         'i-r1': runner('i-r1', 'n2', { status: 'warming_up' }),
@@ -194,6 +194,44 @@ describe('the page', { skip }, () => {
       assert.equal(await page.evaluate('document.activeElement.id'), 'entry-m2');
       assert.equal(await failed.getByRole('button', { name: /^Retry now/ }).count(), 1);
       assert.deepEqual(await seriousFindings(page), []);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await close();
+    }
+  });
+
+  test('R74: a whole hour is drawn, and says under the pointer what was so then', {
+    timeout: BOUND_MS,
+  }, async () => {
+    const quiet = {
+      running: 0,
+      queued: 0,
+      cancelled: 0,
+      runnerFailures: 0,
+      memoryUsedBytes: 2 ** 30,
+      memoryTotalBytes: 2 ** 33,
+    };
+    const isEarly = (step: number) => step < 180;
+    api.lastHour = Array.from({ length: 361 }, (_, step) => ({
+      ...quiet,
+      atMs: Date.now() - (360 - step) * 10_000,
+      completed: isEarly(step) ? 2 : 0,
+      failed: isEarly(step) ? 0 : 1,
+      generatedTokens: isEarly(step) ? 500 : 0,
+    }));
+    api.state = largeState(2, 2);
+    const { page, complaints, close } = await browser.open(`${api.url}/#activity`);
+    try {
+      const requests = page.getByRole('img', {
+        name: 'Requests a minute: 541 requests ended in the last hour',
+      });
+      await requests.hover({ position: { x: 20, y: 50 } });
+      await page.getByText(/completed 12 · cancelled 0 · failed 0/).waitFor();
+      await page
+        .getByRole('img', { name: /^Tokens a second: 90000 tokens .* at most 50 a second/ })
+        .hover({ position: { x: 20, y: 50 } });
+      await page.getByText(/generated 50/).waitFor();
+      await page.getByText(/completed 0 · cancelled 0 · failed \d/).waitFor();
       assert.deepEqual(complaints, []);
     } finally {
       await close();

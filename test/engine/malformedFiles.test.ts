@@ -24,23 +24,27 @@ function opensInChild(kind: string, architecture: string, count: number): Readon
 
 const CODED = ['ran', 'model_unsupported', 'model_load_failed', 'sharding_unsupported'];
 
-/** Of a whole file, or of a shard of it. */
+/** Of a whole file, or of a shard or slice of it. */
 function assertCoded(outcomes: Readonly<Record<string, number>>): void {
   for (const outcome of Object.keys(outcomes))
-    assert.ok(CODED.includes(outcome.replace('shard ', '')), outcome);
+    assert.ok(CODED.includes(outcome.replace(/^(shard|slice) /, '')), outcome);
 }
 
 for (const architecture of ['llama', 'qwen2', 'qwen3']) {
   describe(`files of ${architecture}`, () => {
     it('R61: cut off anywhere, a file is refused', () => {
       const outcomes = opensInChild('truncated', architecture, 150);
-      assert.deepEqual(Object.keys(outcomes), ['model_unsupported', 'shard model_unsupported']);
+      assert.deepEqual(Object.keys(outcomes), [
+        'model_unsupported',
+        'shard model_unsupported',
+        'slice model_unsupported',
+      ]);
     });
 
     it('R61: with bytes of its header changed, a file is refused or runs, and never ends the process', () => {
       const outcomes = opensInChild('flipped', architecture, 400);
       assertCoded(outcomes);
-      assert.ok((outcomes['shard ran'] ?? 0) > 0);
+      assert.ok((outcomes['shard ran'] ?? 0) > 0 && (outcomes['slice ran'] ?? 0) > 0);
       assert.ok((outcomes.model_unsupported ?? 0) > 0 && (outcomes.ran ?? 0) > 0);
     });
 

@@ -1,18 +1,24 @@
 /**
- * Opens broken model files, whole and as shards, one after the other: `KIND ARCHITECTURE COUNT`. Prints each before it is tried, and at
- * the end how often each outcome was seen.
+ * Opens broken model files, whole, as shards and as slices, one after the other: `KIND ARCHITECTURE COUNT`. Prints each
+ * before it is tried, and at the end how often each outcome was seen.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Engine } from '../../src/engine/contract.js';
+import type { Engine, SliceSums } from '../../src/engine/contract.js';
 import { openLlamaModel } from '../../src/engine/llama/open.js';
 import { openLlamaShard } from '../../src/engine/llama/shard/open.js';
+import { openTensorSlice } from '../../src/engine/llama/slice/open.js';
 import { TINY_SHAPE, type TinyModelShape, tinyModel } from '../../src/engine/selfTest/tinyModel.js';
 import { readGguf } from '../../src/models/gguf/reader.js';
 import { writeGguf } from '../../src/models/gguf/writer.js';
 import { ShoalError } from '../../src/shared/errors.js';
 
+/** Sums without what other ranks would add. */
+const alone: SliceSums = {
+  allocate: (length) => new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT)),
+  sum: () => undefined,
+};
 const CAPACITY = { batchRows: 16, sequences: 2, cells: 64, threads: 1 } as const;
 const [kind = '', architecture = 'llama', count = '0'] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'shoal-malformed-'));
@@ -92,6 +98,14 @@ function open(prefix: string, modelPath: string): void {
   for (const first of [0, 1]) {
     note(`${prefix}shard `, () => {
       const engine = openLlamaShard({ modelPath, ...CAPACITY, layers: { first, end: first + 1 } });
+      try {
+        compute(engine);
+      } finally {
+        engine.close();
+      }
+    });
+    note(`${prefix}slice `, () => {
+      const engine = openTensorSlice({ modelPath, ...CAPACITY, rank: first, worldSize: 2, allReduce: alone });
       try {
         compute(engine);
       } finally {

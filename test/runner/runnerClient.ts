@@ -51,11 +51,11 @@ export class RunnerClient {
     [];
   #nextRequest = 1;
 
-  /** @param environment more variables for the process */
+  /** @param environment of the process, beside this one's */
   constructor(environment: Readonly<Record<string, string>> = {}) {
     this.child = spawn(process.execPath, ['--enable-source-maps', ENTRY], {
-      stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
+      stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
     });
     this.channel = this.child.stdio[RUNNER_CHANNEL_FD] as Duplex;
     this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));

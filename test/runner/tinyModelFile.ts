@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TINY_SHAPE, tinyModel } from '../../src/engine/selfTest/tinyModel.js';
+import { TINY_SHAPE, type TinyModelShape, tinyModel } from '../../src/engine/selfTest/tinyModel.js';
 import { type WritableMetadata, writeGguf } from '../../src/models/gguf/writer.js';
 
 export interface TinyModelFile {
@@ -10,10 +10,10 @@ export interface TinyModelFile {
 }
 
 /** A model with random weights and one token a byte. @param chatTemplate instead of its own */
-export function tinyModelFile(chatTemplate?: string): TinyModelFile {
+export function tinyModelFile(chatTemplate?: string, shape: Partial<TinyModelShape> = {}): TinyModelFile {
   const folder = mkdtempSync(join(tmpdir(), 'shoal-runner-'));
   const path = join(folder, 'tiny.gguf');
-  const { metadata, tensors } = tinyModel(TINY_SHAPE);
+  const { metadata, tensors } = tinyModel({ ...TINY_SHAPE, ...shape });
   const changed = [...metadata].map(([key, value]): readonly [string, WritableMetadata] =>
     key === 'tokenizer.chat_template' && chatTemplate !== undefined
       ? [key, { type: 'string', value: chatTemplate }]

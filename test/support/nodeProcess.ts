@@ -34,6 +34,7 @@ export interface NodeState {
 }
 
 export interface RunnerState {
+  readonly node_id: string;
   readonly pid: number | null;
   readonly status: string;
   readonly restarts: number;

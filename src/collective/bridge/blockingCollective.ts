@@ -28,7 +28,7 @@ export class BlockingCollective {
   readonly #control: Control;
   readonly #arena: SharedArrayBuffer;
   #usedBytes = 0;
-  #turns = 0;
+  #begun = 0;
 
   constructor({ control, arena }: BridgeMemory) {
     this.#control = new Control(control);
@@ -103,8 +103,8 @@ export class BlockingCollective {
     words[WORD.offset] = bytes?.byteOffset ?? 0;
     words[WORD.length] = bytes?.length ?? 0;
     words[WORD.deadlineMs] = deadlineMs === undefined ? DEADLINE.usual : (deadlineMs ?? DEADLINE.none);
-    words[WORD.turn] = this.#turns;
-    this.#turns = (this.#turns + 1) | 0;
+    words[WORD.number] = this.#begun;
+    this.#begun = (this.#begun + 1) | 0;
     Atomics.store(words, WORD.state, STATE.asked);
     this.#control.ask();
     return new Ticket(slot);

@@ -16,8 +16,7 @@ export class CollectiveHost {
   readonly #control: Control;
   readonly #arena: SharedArrayBuffer;
   readonly #onEnded: () => void;
-  /** Of the operation that is begun next. */
-  #turn = 0;
+  #taken = 0;
 
   constructor(collective: Collective, { control, arena }: BridgeMemory, { onEnded }: HostOptions = {}) {
     this.#collective = collective;
@@ -35,19 +34,20 @@ export class CollectiveHost {
   async #serve(): Promise<void> {
     while (!this.#control.isClosed) {
       const { asked } = this.#control;
-      for (let slot = this.#nextAsked(); slot !== null; slot = this.#nextAsked()) {
-        slot.state = STATE.taken;
-        this.#turn = (this.#turn + 1) | 0;
+      for (let slot = this.#nextAsked(); slot !== undefined; slot = this.#nextAsked()) {
+        this.#taken = (this.#taken + 1) | 0;
+        Atomics.store(slot.words, WORD.state, STATE.taken);
         void this.#carryOut(slot);
       }
       await this.#control.more(asked);
     }
   }
 
-  /** Tensors to one rank must leave in the order in which they were given, whichever slots they have. */
-  #nextAsked(): Slot | null {
-    const { slots } = this.#control;
-    return slots.find(({ state, words }) => state === STATE.asked && words[WORD.turn] === this.#turn) ?? null;
+  /** Any slot may be asked next, but tensors of one rank must not overtake each other. */
+  #nextAsked(): Slot | undefined {
+    return this.#control.slots.find(
+      ({ state, words }) => state === STATE.asked && words[WORD.number] === this.#taken,
+    );
   }
 
   async #carryOut(slot: Slot): Promise<void> {

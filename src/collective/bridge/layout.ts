@@ -33,8 +33,8 @@ export const WORD = {
   /** Milliseconds, or one of `DEADLINE`. */
   deadlineMs: 7,
   faultBytes: 8,
-  /** Counts the operations, modulo 2³²: they are begun in this order. */
-  turn: 9,
+  /** Counts the operations, so that they are taken in the order in which they were asked for. */
+  number: 9,
 } as const;
 
 export const DEADLINE = { usual: -1, none: -2 } as const;
@@ -74,10 +74,6 @@ export class Slot {
 
   get state(): number {
     return Atomics.load(this.words, WORD.state);
-  }
-
-  set state(state: number) {
-    Atomics.store(this.words, WORD.state, state);
   }
 
   get fault(): ShoalError {

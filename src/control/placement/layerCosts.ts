@@ -11,7 +11,7 @@ export interface LayerCosts {
   readonly decodeMs: Float64Array;
   /** One prefill chunk likewise. */
   readonly chunkMs: Float64Array;
-  /** The output matrix for one row. */
+  /** The output matrix, or a slice of it, for one row. */
   readonly headMs: number;
   /** Of a shard in each step. */
   readonly stepMs: number;
@@ -20,7 +20,7 @@ export interface LayerCosts {
 /**
  * Decoding reads the weights that one token uses and the attended KV cells once; a chunk is bound by matrix speed, or
  * by reading all weights, since its tokens use all experts together, where that takes longer.
- * @param parts in how many equal slices the layers are divided
+ * @param parts in how many equal slices the layers, and the output matrix, are divided
  */
 export function layerCosts(
   model: ModelShape,
@@ -42,7 +42,7 @@ export function layerCosts(
   return {
     decodeMs: sumsAt(boundaries, (layer) => readMs(layer) + attendMs(layer) + overheadMs),
     chunkMs: sumsAt(boundaries, (layer) => Math.max(readAllMs(layer), computeMs(layer)) + overheadMs),
-    headMs: Math.max(headReadBytes / bytesPerMs, headOperations / operationsPerMs),
+    headMs: Math.max(headReadBytes / bytesPerMs, headOperations / operationsPerMs) / parts,
     stepMs: parameters.stepOverheadUs / US_PER_MS,
   };
 }

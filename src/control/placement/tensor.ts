@@ -1,6 +1,7 @@
 /**
  * A model as slices: every machine computes an equal part of each layer, and their partial sums are added up twice a
- * layer over the network. The slowest machine and the slowest link set the pace. Rank 0 has embeddings and head.
+ * layer over the network. The slowest machine and the slowest link set the pace. The head is divided too: the logits of a
+ * token are one sum more.
  */
 import type { CostParameters } from './costParameters.js';
 import { type LayerCosts, layerCosts } from './layerCosts.js';
@@ -55,7 +56,7 @@ export class Tensor implements Strategy {
     if (lacking > 0 || !canLead) return IMPOSSIBLE_MS * (2 + lacking);
     const slowest = (ms: (costs: LayerCosts) => number): number =>
       Math.max(...machines.map((index) => ms(this.#costs[index]!)));
-    const head = Math.min(...machines.map((index) => this.#costs[index]!.headMs));
+    const head = slowest((costs) => costs.headMs);
     const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + head;
     const chunkMs = slowest((costs) => costs.chunkMs[1]! + costs.stepMs);
     return parameters.answerTokens * tokenMs + this.#chunkCount * chunkMs + head;
@@ -63,7 +64,11 @@ export class Tensor implements Strategy {
 
   waysMs(order: readonly number[]): number {
     const { answerTokens } = this.#parts.parameters;
-    return answerTokens * this.#sumsMs(order, 1) + this.#chunkCount * this.#sumsMs(order, this.#chunkTokens);
+    return (
+      answerTokens * (this.#sumsMs(order, 1) + this.#logitsMs(order)) +
+      this.#chunkCount * this.#sumsMs(order, this.#chunkTokens) +
+      this.#logitsMs(order)
+    );
   }
 
   paceMs(machine: number): number {
@@ -86,7 +91,7 @@ export class Tensor implements Strategy {
     if (network.needed(order).includes(null)) return null;
     const slowest = (ms: (costs: LayerCosts) => number): number =>
       Math.max(...order.map((index) => ms(this.#costs[index]!)));
-    const { headMs } = this.#costs[order[0]!]!;
+    const headMs = slowest((costs) => costs.headMs) + this.#logitsMs(order);
     const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + headMs + this.#sumsMs(order, 1);
     const chunkMs =
       slowest((costs) => costs.chunkMs[1]! + costs.stepMs) + this.#sumsMs(order, this.#chunkTokens);
@@ -95,25 +100,32 @@ export class Tensor implements Strategy {
     return requestMs < cutoffMs ? { order, shards, tokenMs, firstTokenMs, requestMs } : null;
   }
 
-  /**
-   * All sums of one step. In a mesh every rank sends its part to each other. In a ring the parts travel: whole, by all
-   * others, or in as many pieces as there are ranks, twice around, whichever is faster.
-   * @param rows of hidden states
-   */
+  /** All sums of one step. @param rows of hidden states */
   #sumsMs(order: readonly number[], rows: number): number {
-    const { model, parameters, network, ranks } = this.#parts;
+    const { model, parameters } = this.#parts;
+    const sumBytes = rows * model.hiddenSize * parameters.hiddenNumberBytes;
+    return SUMS_PER_LAYER * model.layers * this.#sumMs(order, sumBytes);
+  }
+
+  /** The logits of one row, which are zero on each rank but for its own. */
+  #logitsMs(order: readonly number[]): number {
+    return this.#sumMs(order, this.#parts.model.overhead.logitsRowBytes);
+  }
+
+  /**
+   * In a mesh every rank sends its part to each other. In a ring the parts travel: whole, by all others, or in as many
+   * pieces as there are ranks, twice around, whichever is faster.
+   */
+  #sumMs(order: readonly number[], sumBytes: number): number {
+    const { network, ranks } = this.#parts;
     const needed = network.needed(order);
     const ways = needed.filter((way) => way !== null);
     if (ways.length < needed.length) return IMPOSSIBLE_MS * (needed.length - ways.length);
     const delayMs = Math.max(...ways.map((way) => way.delayMs));
-    const sizeMs =
-      (rows * model.hiddenSize * parameters.hiddenNumberBytes) /
-      Math.min(...ways.map((way) => way.bytesPerMs));
+    const sizeMs = sumBytes / Math.min(...ways.map((way) => way.bytesPerMs));
     const others = ranks - 1;
-    const sumMs =
-      network.transport === 'Mesh'
-        ? delayMs + others * sizeMs
-        : Math.min(others * (delayMs + sizeMs), 2 * others * (delayMs + sizeMs / ranks));
-    return SUMS_PER_LAYER * model.layers * sumMs;
+    return network.transport === 'Mesh'
+      ? delayMs + others * sizeMs
+      : Math.min(others * (delayMs + sizeMs), 2 * others * (delayMs + sizeMs / ranks));
   }
 }

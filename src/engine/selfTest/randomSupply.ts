@@ -3,7 +3,7 @@ import type { TensorInfo } from '../../models/gguf/types.js';
 import type { TensorSource } from '../../models/sharding/shardModel.js';
 import type { Address } from '../llama/binding/declarations.js';
 import type { Native } from '../llama/binding/native.js';
-import { fillWith, type TensorSupply } from '../llama/shard/tensorSupply.js';
+import { fillWith, setPieces, type TensorSupply } from '../llama/shard/tensorSupply.js';
 
 const BYTES_OF_FLOAT = 4;
 /** Large enough that each layer moves the result, small enough that nothing overflows in a hundred of them. */
@@ -33,7 +33,13 @@ export class RandomSupply implements TensorSupply {
   fill(tensor: Address, source: TensorSource): void {
     if (source.kind === 'untouched') return;
     if (source.kind === 'constant') fillWith(this.#native, tensor, source.value);
-    else this.#fillRandomly(tensor, source.tensor.name);
+    else if (source.kind === 'tensor') this.#fillRandomly(tensor, source.tensor.name);
+    else {
+      const stored = new Uint8Array(randomTensor(source.tensor.name, source.tensor.elements).buffer);
+      setPieces(this.#native, tensor, source.pieces, (from, target) =>
+        target.set(stored.subarray(from, from + target.length)),
+      );
+    }
   }
 
   free(): void {

@@ -29,6 +29,8 @@ export interface Slice {
 export interface SliceModel {
   /** To be loaded like a shard of all layers. Its vocabulary is this rank's share, `vocabulary`. */
   readonly model: ShardModel;
+  /** One row a token, all of them. */
+  readonly embeddings: TensorInfo;
   /** Tokens [first, end) whose logits this rank computes. */
   readonly vocabulary: { readonly first: number; readonly end: number };
   /** Tokens of the whole model. */
@@ -85,6 +87,7 @@ export function sliceModel(gguf: GgufFile, slice: Slice): SliceModel {
       inputNode: null,
       outputNode: null,
     },
+    embeddings,
     vocabulary,
     vocabularySize,
     summed: Array.from({ length: layers }, (_, layer) => SUMMED.map((name) => `blk.${layer}.${name}`)).flat(),

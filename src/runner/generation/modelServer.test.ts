@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GenerationEvent, GenerationRequest, ResumedChoice } from '../../shared/generation.js';
 import type { CommandId, ModelId, RunnerId } from '../../shared/ids.js';
-import { LocalComputer } from '../scheduler/localComputer.js';
+import { WholeModel } from '../step/wholeModel.js';
 import { ByteTokenizer } from '../testing/byteTokenizer.js';
 import { FakeEngine } from '../testing/fakeEngine.js';
 import { ModelServer } from './modelServer.js';
@@ -19,8 +19,12 @@ function newServer(chatTemplate: string | null = TEMPLATE) {
   });
   const server = new ModelServer(
     {
-      model: { tokenizer, chatTemplate, recommendedSampling: { temperature: 0 } },
-      computer: new LocalComputer(engine),
+      model: {
+        machine: new WholeModel(engine),
+        tokenizer,
+        chatTemplate,
+        recommendedSampling: { temperature: 0 },
+      },
       clock: () => 0,
       peakMemoryBytes: () => 1_000,
     },

@@ -3,20 +3,20 @@ import type { GenerationEvent, GenerationRequest } from '../../shared/generation
 import { ENGINE, LIMITS, TIMES } from '../../shared/limits.js';
 import type { RunnerLoad, RunnerSettings } from '../../shared/runnerProtocol.js';
 import { type RecommendedSampling, resolveSampling } from '../sampler/parameters.js';
-import type { BatchComputer } from '../scheduler/batchComputer.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
+import type { StepMachine } from '../step/contract.js';
 import { AnswerWriter } from './answerWriter.js';
 import { buildPrompt, checkedResume, type PromptModel } from './prompt.js';
 
 /** A model that is loaded and ready to compute. */
 export interface ServableModel extends PromptModel {
+  readonly machine: StepMachine;
   readonly recommendedSampling: RecommendedSampling;
 }
 
 export interface ModelServerComponents {
   readonly model: ServableModel;
-  readonly computer: BatchComputer;
   /** Milliseconds of a clock that never goes back; the same that receipt is measured with. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
@@ -39,15 +39,18 @@ export class ModelServer {
     const { model, ...rest } = components;
     this.#model = model;
     this.#settings = settings;
-    this.#scheduler = new Scheduler(rest, {
-      contextTokens: settings.contextTokens,
-      sequences: settings.sequences,
-      prefillChunkTokens: settings.prefillChunkTokens,
-      queueRequests: LIMITS.runnerQueueRequests,
-      cacheEntries: ENGINE.prefixCacheEntries,
-      cacheWalks: ENGINE.prefixCacheWalks,
-      endTokens: model.tokenizer.endTokens,
-    });
+    this.#scheduler = new Scheduler(
+      { machine: model.machine, ...rest },
+      {
+        contextTokens: settings.contextTokens,
+        sequences: settings.sequences,
+        prefillChunkTokens: settings.prefillChunkTokens,
+        queueRequests: LIMITS.runnerQueueRequests,
+        cacheEntries: ENGINE.prefixCacheEntries,
+        cacheWalks: ENGINE.prefixCacheWalks,
+        endTokens: model.tokenizer.endTokens,
+      },
+    );
   }
 
   get isIdle(): boolean {
@@ -72,7 +75,7 @@ export class ModelServer {
     this.#scheduler.cancel(request);
   }
 
-  /** Returns false when all waits for tokens that are under way. */
+  /** @returns false when there is nothing to do now */
   step(): boolean {
     return this.#scheduler.step();
   }

@@ -39,7 +39,8 @@ export class PrefillTurns {
       const { request, sequence } = prefill;
       if (left === 0) break;
       if (!request.hasStarted && !this.#start(request)) continue;
-      const missing = sequence.promptTokens - sequence.computed;
+      const missing = sequence.promptTokens - sequence.planned;
+      if (missing === 0) continue;
       const count = Math.min(left, missing);
       planned.push({ request, sequence, count, hasOutput: count === missing });
       served.push(prefill);
@@ -55,7 +56,7 @@ export class PrefillTurns {
     if (this.#shallWait(request, match?.length ?? 0)) return false;
     if (match !== null) {
       this.#slots.copyPrefix(match.slot, request.first.slot, match.length);
-      request.first.computed = match.length;
+      request.first.standAt(match.length);
       request.cachedPromptTokens = match.length;
     }
     request.hasStarted = true;

@@ -1,15 +1,20 @@
 import type { Fault } from '../../shared/errors.js';
 import type { FinishReason } from '../../shared/generation.js';
+import { needsHistory } from '../sampler/penalties.js';
+import { seedKey } from '../sampler/random.js';
+import type { StepMachine } from '../step/contract.js';
 import { RunningRequest } from './runningRequest.js';
 import { Sequence } from './sequence.js';
 import type { Slots } from './slots.js';
 import type { Task } from './task.js';
 
 export interface RunningSetComponents {
+  readonly machine: StepMachine;
   readonly slots: Slots;
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
+  readonly endTokens: ReadonlySet<number>;
 }
 
 /** The requests that have slots and cells: how each begins and, exactly once, ends. */
@@ -17,7 +22,6 @@ export class RunningSet {
   readonly #components: RunningSetComponents;
   #requests: RunningRequest[] = [];
   #admissions = 0;
-  #sequences = 0;
 
   constructor(components: RunningSetComponents) {
     this.#components = components;
@@ -44,7 +48,9 @@ export class RunningSet {
     const sequences = Array.from({ length: task.choices }, (_, choice) => {
       const tokens = new Int32Array(task.prompt.length + answerTokens);
       tokens.set(task.prompt);
-      return new Sequence(this.#sequences++, task, choice, slots.acquire(tokens), tokens, slots.canShare);
+      const slot = slots.acquire(tokens);
+      this.#beginDrawing(task, choice, slot);
+      return new Sequence(task, choice, slot, tokens, slots.canShare);
     });
     const request = new RunningRequest(task, this.#admissions++, sequences, clock());
     this.#requests.push(request);
@@ -73,8 +79,24 @@ export class RunningSet {
 
   /** Of the choices of a request only the first is kept: what they share is the prompt. */
   #release(sequence: Sequence, keep: boolean): void {
+    const { slots } = this.#components;
     sequence.isFinished = true;
-    this.#components.slots.release(sequence.slot, keep && sequence.choice === 0);
+    const isKept = keep && sequence.choice === 0;
+    if (isKept && sequence.planned > sequence.computed) slots.cutBack(sequence.slot);
+    slots.release(sequence.slot, isKept);
+  }
+
+  #beginDrawing(task: Task, choice: number, slot: number): void {
+    const { machine, endTokens } = this.#components;
+    const { sampling, topLogprobs, resume } = task;
+    machine.begin(slot, {
+      sampling,
+      key: seedKey(sampling.seed, choice),
+      forbidden: task.ignoreEos ? [...endTokens] : [],
+      prompt: needsHistory(sampling) ? task.prompt : null,
+      topLogprobs,
+      known: Int32Array.from(resume?.[choice]?.tokens ?? []),
+    });
   }
 
   #remove(request: RunningRequest): void {

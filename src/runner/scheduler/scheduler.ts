@@ -1,15 +1,17 @@
 /**
- * Continuous batching around one computer, step by step and without any clock, timer or thread of its own.
+ * Continuous batching, step by step and without any clock, timer or thread of its own.
  *
- * A step carries one row for each decoding sequence that has its last token, and one bounded prefill chunk. Where several
- * steps can be under way at once, each takes an equal part of the sequences, so that every rank of a pipeline has one:
- * with S sequences on R ranks a token of each takes no longer than a step of S / R rows takes on the whole model. Requests are admitted in order of
+ * A step carries one row for every decoding sequence and one bounded prefill chunk. Requests are admitted in order of
  * arrival, each with slots and cells for its longest answer, so that what runs can always finish. Reserved and pinned
  * cells never exceed what there is; the prefix cache lives in the rest.
+ *
+ * Where several steps may be on their way, the decoding sequences are spread evenly over them, so that no rank waits
+ * while another computes: a sequence whose token is not back yet is in no further step, but the chunks of one prompt
+ * follow each other.
  */
 import { ShoalError } from '../../shared/errors.js';
 import type { RunnerLoad } from '../../shared/runnerProtocol.js';
-import type { BatchComputer } from './batchComputer.js';
+import type { StepMachine } from '../step/contract.js';
 import { answerBudget, type BudgetLimits, neededCells } from './budget.js';
 import { exceededDeadline } from './deadlines.js';
 import { PrefillTurns } from './prefillTurns.js';
@@ -20,7 +22,7 @@ import type { PlannedRows } from './stepRows.js';
 import type { Task } from './task.js';
 
 export interface SchedulerComponents {
-  readonly computer: BatchComputer;
+  readonly machine: StepMachine;
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
   readonly peakMemoryBytes: () => number;
@@ -40,30 +42,28 @@ export interface SchedulerOptions extends CacheLimits {
 const NOT_ADMITTED = { admittedAtMs: null, firstTokenAtMs: null, lastTokenAtMs: null };
 
 export class Scheduler {
+  readonly #machine: StepMachine;
   readonly #clock: () => number;
   readonly #options: SchedulerOptions;
   readonly #limits: BudgetLimits;
   readonly #slots: Slots;
   readonly #running: RunningSet;
   readonly #turns: PrefillTurns;
-  readonly #depth: number;
-  readonly #batchRows: number;
-  readonly #steps: StepComputer;
+  readonly #computer: StepComputer;
   #queue: Task[] = [];
 
   constructor(components: SchedulerComponents, options: SchedulerOptions) {
-    const { computer, clock, peakMemoryBytes, onStep } = components;
-    const { capacity } = computer.cells;
-    if (options.sequences > Math.min(capacity.sequences, capacity.outputRows)) {
+    const { machine, clock, peakMemoryBytes, onStep } = components;
+    const { endTokens } = options;
+    if (options.sequences > Math.min(machine.capacity.sequences, machine.capacity.outputRows)) {
       throw new RangeError('more sequences than the engine has slots, or rows of logits');
     }
-    if (options.sequences > capacity.batchRows) {
+    if (options.sequences > machine.capacity.batchRows) {
       throw new RangeError('more sequences than a step has rows');
     }
-    const slots = new Slots(computer.cells, options);
-    const running = new RunningSet({ slots, clock, peakMemoryBytes });
-    this.#depth = computer.depth;
-    this.#batchRows = capacity.batchRows;
+    const slots = new Slots(machine, options);
+    const running = new RunningSet({ machine, slots, clock, peakMemoryBytes, endTokens });
+    this.#machine = machine;
     this.#clock = clock;
     this.#options = options;
     this.#limits = {
@@ -75,12 +75,13 @@ export class Scheduler {
     this.#slots = slots;
     this.#running = running;
     this.#turns = new PrefillTurns(slots);
-    this.#steps = new StepComputer({ computer, slots, running, clock, onStep }, options.endTokens);
+    this.#computer = new StepComputer({ machine, slots, running, clock, onStep }, endTokens);
   }
 
-  /** Is there nothing to compute? */
+  /** Is there nothing to compute, and nothing on its way? */
   get isIdle(): boolean {
-    return this.#running.requests.length === 0 && this.#queue.length === 0;
+    const isEmpty = this.#running.requests.length === 0 && this.#queue.length === 0;
+    return isEmpty && !this.#computer.hasStepsUnderway;
   }
 
   get load(): Omit<RunnerLoad, 'residentBytes'> {
@@ -130,17 +131,17 @@ export class Scheduler {
   }
 
   /**
-   * Takes the tokens that have come, ends what is out of time, admits what fits, and computes one step.
-   * @returns false when there was nothing to do: all waits for tokens that are under way
+   * Ends what is out of time, takes what has come back, admits what fits, and computes or begins one step.
+   * @returns false when there was nothing to do but to wait for steps on their way
    */
   step(): boolean {
-    const hasCollected = this.#steps.collect();
     this.#expire(this.#clock());
+    const hasCollected = this.#computer.collect();
     this.#admit();
-    const plan = this.#steps.underWay < this.#depth ? this.#plan() : [];
+    const plan = this.#computer.isOpen ? this.#plan() : [];
     if (plan.length === 0) return hasCollected;
-    this.#steps.submit(plan);
-    this.#steps.collect();
+    this.#computer.compute(plan);
+    this.#computer.collect();
     return true;
   }
 
@@ -175,14 +176,14 @@ export class Scheduler {
   }
 
   #plan(): PlannedRows[] {
-    const answering = this.#running.sequences.filter(({ isAnswering }) => isAnswering).length;
-    const ready = this.#running.requests.flatMap((request) =>
+    const decoding = this.#running.requests.flatMap((request) =>
       request.sequences
-        .filter(({ canDecode }) => canDecode)
+        .filter((sequence) => sequence.isDecoding)
         .map((sequence) => ({ request, sequence, count: 1, hasOutput: true })),
     );
-    const decodes = ready.slice(0, Math.ceil(answering / this.#depth));
-    const rowsLeft = this.#batchRows - decodes.length;
+    const share = Math.ceil(decoding.length / this.#machine.depth);
+    const decodes = decoding.filter(({ sequence }) => sequence.isReady).slice(0, share);
+    const rowsLeft = this.#machine.capacity.batchRows - decodes.length;
     return [...decodes, ...this.#turns.plan(Math.min(this.#options.prefillChunkTokens, rowsLeft))];
   }
 }

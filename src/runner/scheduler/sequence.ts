@@ -1,39 +1,26 @@
-import { needsHistory } from '../sampler/penalties.js';
-import { seedKey } from '../sampler/random.js';
-import type { Drawing } from './drawer.js';
 import type { Task } from './task.js';
 
 /** One choice of a running request: its tokens, and how many of them the engine has in its cells. */
 export class Sequence {
-  /** No two sequences have the same. */
-  readonly number: number;
   readonly choice: number;
   readonly slot: number;
   /** Prompt, then answer; `length` of them are known. */
   readonly tokens: Int32Array;
   readonly promptTokens: number;
   length: number;
-  /** Tokens whose cells exist. A sequence that waits for its next token has all that it knows. */
+  /** Tokens whose cells exist. A decoding sequence has all but its last token. */
   computed = 0;
+  /** Tokens whose cells exist once the steps on their way have been computed. */
+  planned = 0;
   isFinished = false;
   /** It gets the prompt's cells from the first choice instead of computing them. */
   readonly #takesPrompt: boolean;
-  readonly #task: Task;
 
   /**
    * @param tokens room for the prompt and the longest answer, with the prompt filled in
    * @param sharesPrompt do the choices share the cells of the prompt?
    */
-  constructor(
-    number: number,
-    task: Task,
-    choice: number,
-    slot: number,
-    tokens: Int32Array,
-    sharesPrompt: boolean,
-  ) {
-    this.number = number;
-    this.#task = task;
+  constructor(task: Task, choice: number, slot: number, tokens: Int32Array, sharesPrompt: boolean) {
     this.choice = choice;
     this.slot = slot;
     this.#takesPrompt = sharesPrompt && choice > 0;
@@ -51,27 +38,20 @@ export class Sequence {
     return !this.isFinished && !this.#takesPrompt && this.computed < this.promptTokens;
   }
 
-  /** It has got its first token. */
-  get isAnswering(): boolean {
+  /** The prompt is in the cells, and its answer has begun. */
+  get isDecoding(): boolean {
     return !this.isFinished && this.length > this.promptTokens;
   }
 
-  /** The last token waits to be computed. */
-  get canDecode(): boolean {
-    return this.isAnswering && this.computed < this.length;
+  /** Its last token waits to be computed, and is on its way in no step. */
+  get isReady(): boolean {
+    return this.isDecoding && this.planned < this.length;
   }
 
-  /** How its tokens are drawn. @param endTokens which cannot be drawn, where the answer shall not end by itself */
-  drawing(endTokens: ReadonlySet<number>): Drawing {
-    const { sampling, prompt, ignoreEos, topLogprobs, resume } = this.#task;
-    return {
-      sampling,
-      key: seedKey(sampling.seed, this.choice),
-      forbidden: ignoreEos ? [...endTokens] : [],
-      topLogprobs,
-      prompt: needsHistory(sampling) ? [...new Set(prompt)] : [],
-      known: resume?.[this.choice]?.tokens ?? [],
-    };
+  /** It has these tokens in its cells, and nothing on its way. */
+  standAt(tokens: number): void {
+    this.computed = tokens;
+    this.planned = tokens;
   }
 
   push(token: number): void {

@@ -7,7 +7,7 @@
  * entry is therefore dropped once attention has walked over it so often that computing it again would have cost as
  * much: whatever comes, that is at most twice as dear as knowing it beforehand.
  */
-import type { Cells } from './batchComputer.js';
+import type { StepMachine } from '../step/contract.js';
 import { CellLedger } from './cellLedger.js';
 
 export interface PrefixMatch {
@@ -24,7 +24,7 @@ export interface CacheLimits {
 
 export class Slots {
   readonly ledger: CellLedger;
-  readonly #engine: Cells;
+  readonly #machine: StepMachine;
   readonly #cacheEntries: number;
   readonly #cacheWalks: number;
   readonly #free: number[];
@@ -34,17 +34,17 @@ export class Slots {
   readonly #cached = new Map<number, number>();
   #walks = 0;
 
-  constructor(engine: Cells, { cacheEntries, cacheWalks }: CacheLimits) {
-    this.#engine = engine;
-    this.#cacheEntries = engine.canTruncate ? cacheEntries : 0;
+  constructor(machine: StepMachine, { cacheEntries, cacheWalks }: CacheLimits) {
+    this.#machine = machine;
+    this.#cacheEntries = machine.canTruncate ? cacheEntries : 0;
     this.#cacheWalks = cacheWalks;
-    this.ledger = new CellLedger(engine.capacity.sequences, engine.capacity.cells);
-    this.#free = Array.from({ length: engine.capacity.sequences }, (_, slot) => slot).reverse();
+    this.ledger = new CellLedger(machine.capacity.sequences, machine.capacity.cells);
+    this.#free = Array.from({ length: machine.capacity.sequences }, (_, slot) => slot).reverse();
   }
 
   /** Can a sequence take over a part of another one's cells? */
   get canShare(): boolean {
-    return this.#engine.canTruncate;
+    return this.#machine.canTruncate;
   }
 
   /** An empty slot for a sequence whose tokens will stand in `tokens`. The caller keeps within the slots that exist. */
@@ -75,6 +75,11 @@ export class Slots {
     while (this.#cached.size > this.#cacheEntries) this.#dropOldest();
   }
 
+  /** Takes back the rows that are on their way. Only where sequences can be cut; else nothing is ever kept. */
+  cutBack(slot: number): void {
+    if (this.canShare) this.#machine.truncate(slot, this.ledger.length(slot));
+  }
+
   /** Attention walks over all used cells so often; entries that have cost what they are worth are dropped. */
   charge(walks: number): void {
     this.#walks += walks;
@@ -95,7 +100,7 @@ export class Slots {
 
   /** The slot, running or cached, that has the most of the prompt; at least one token is left to compute. */
   bestMatch(prompt: Int32Array): PrefixMatch | null {
-    if (!this.#engine.canTruncate) return null;
+    if (!this.#machine.canTruncate) return null;
     let best: PrefixMatch | null = null;
     for (const slot of this.#tokens.keys()) {
       const length = Math.min(this.#sharedLength(slot, prompt), prompt.length - 1);
@@ -105,7 +110,7 @@ export class Slots {
   }
 
   copyPrefix(from: number, to: number, length: number): void {
-    this.#engine.copyPrefix(from, to, length);
+    this.#machine.copyPrefix(from, to, length);
     this.ledger.copyPrefix(from, to, length);
     if (this.#cached.has(from)) this.#use(from);
   }
@@ -139,7 +144,7 @@ export class Slots {
   }
 
   #clear(slot: number): void {
-    if (!this.#engine.truncate(slot, 0)) throw new Error(`the engine could not empty sequence ${slot}`);
+    if (!this.#machine.truncate(slot, 0)) throw new Error(`the engine could not empty sequence ${slot}`);
     this.ledger.clear(slot);
     this.#tokens.delete(slot);
     this.#free.push(slot);

@@ -1,7 +1,6 @@
 import { ShoalError, toFault } from '../../shared/errors.js';
 import type { FinishReason } from '../../shared/generation.js';
-import type { BatchComputer } from './batchComputer.js';
-import type { Draw, Drawn } from './drawer.js';
+import type { Drawn, StepMachine, StepOutcome } from '../step/contract.js';
 import type { RunningRequest } from './runningRequest.js';
 import type { RunningSet } from './runningSet.js';
 import type { Sequence } from './sequence.js';
@@ -9,7 +8,7 @@ import type { Slots } from './slots.js';
 import { type PlannedRows, StepRows } from './stepRows.js';
 
 export interface StepComputerComponents {
-  readonly computer: BatchComputer;
+  readonly machine: StepMachine;
   readonly slots: Slots;
   readonly running: RunningSet;
   readonly clock: () => number;
@@ -17,150 +16,201 @@ export interface StepComputerComponents {
   readonly onStep?: ((soleRequest: number | null, rows: number) => void) | undefined;
 }
 
-/** A sequence whose next token is being drawn. */
-interface Drawer {
-  readonly request: RunningRequest;
-  readonly sequence: Sequence;
+/** Rows that were submitted together. */
+interface Step {
+  /** Counts them, in order of their submission. */
+  readonly number: number;
+  readonly plan: readonly PlannedRows[];
+}
+
+interface Failure {
+  readonly step: Step;
+  readonly error: ShoalError;
 }
 
 /** Attention takes the rows of a prefill chunk in blocks: so many cost as much as one row by itself (Qwen3 0.6B, CPU). */
 const ROWS_OF_A_WALK = 8;
 
-/** Hands planned rows to the computer, and takes the tokens that follow. What goes wrong with one sequence stays its own. */
+/**
+ * Submits planned rows and commits what comes back. What goes wrong with one sequence stays its own: after a step that
+ * failed nothing is submitted until all steps on their way are back; then every sequence of the failed ones is cut back
+ * to what it had, and computed alone, so that only the culprit ends.
+ */
 export class StepComputer {
   readonly #components: StepComputerComponents;
   readonly #endTokens: ReadonlySet<number>;
   readonly #rows: StepRows;
-  /** For whom each step under way draws, oldest first. */
-  readonly #underWay: (readonly Drawer[])[] = [];
-  /** Sequences that something was drawn for, by their numbers. */
-  readonly #drawn = new Map<number, Sequence>();
+  /** Steps on their way, oldest first. */
+  #underway: Step[] = [];
+  #submitted = 0;
+  #failures: Failure[] = [];
+  /** To be computed alone. */
+  #suspects: PlannedRows[] = [];
 
   constructor(components: StepComputerComponents, endTokens: ReadonlySet<number>) {
     this.#components = components;
     this.#endTokens = endTokens;
-    this.#rows = new StepRows(components.computer.cells.capacity.batchRows);
+    this.#rows = new StepRows(components.machine.capacity.batchRows);
   }
 
-  /** Steps whose tokens have not come back. */
-  get underWay(): number {
-    return this.#underWay.length;
+  get hasStepsUnderway(): boolean {
+    return this.#underway.length > 0;
   }
 
-  /** When the rows fail together, each sequence is computed alone, so that only the culprit ends. */
-  submit(plan: readonly PlannedRows[]): void {
-    const failure = this.#run(plan);
-    if (failure === null) return;
-    for (const { request, sequence } of plan) {
-      if (request.hasEnded) continue;
-      // What a failed step has left behind is not known: cut each sequence back to what it had.
-      const isRestored = this.#restore(sequence);
-      if (plan.length > 1 && isRestored) continue;
-      this.#components.running.fail(request, { ...failure.toFault(), code: 'engine_error' }, false);
-    }
-    if (plan.length === 1) return;
-    for (const rows of plan) {
-      if (!rows.request.hasEnded) this.submit([rows]);
-    }
+  /** May a step be planned now? */
+  get isOpen(): boolean {
+    const isSound = this.#failures.length === 0 && this.#suspects.length === 0;
+    return isSound && this.#underway.length < this.#components.machine.depth;
   }
 
-  /** Takes the tokens of all steps that have ended. False when none has. */
-  collect(): boolean {
-    let hasTaken = false;
-    const { computer, clock } = this.#components;
-    for (let drawn = computer.take(); drawn !== null; drawn = computer.take()) {
-      hasTaken = true;
-      const nowMs = clock();
-      for (const [index, { request, sequence }] of this.#underWay.shift()!.entries()) {
-        this.#take(request, sequence, drawn[index]!, nowMs);
-      }
-    }
-    return hasTaken;
-  }
-
-  /** One step; null when it went well, or was aborted and has changed nothing. */
-  #run(plan: readonly PlannedRows[]): ShoalError | null {
-    const { computer, slots, onStep } = this.#components;
-    const rowCount = plan.reduce((sum, rows) => sum + rows.count, 0);
+  compute(plan: readonly PlannedRows[]): void {
+    const { slots } = this.#components;
+    const rowCount = countRows(plan);
     slots.charge(walksOf(plan));
-    slots.makeRoom(rowCount);
-    this.#forgetEnded();
-    const drawers = plan.filter(({ hasOutput }) => hasOutput).map((rows) => this.#drawersAt(rows));
-    const draws = drawers.flatMap((group, output) =>
-      group.map(({ sequence }) => this.#draw(sequence, output)),
-    );
+    slots.makeRoom(rowCount + this.#underway.reduce((sum, step) => sum + countRows(step.plan), 0));
+    let outcome = this.#submit(plan, rowCount);
+    if (outcome?.kind === 'no_room') {
+      slots.dropCache();
+      outcome = this.#submit(plan, rowCount);
+    }
+    for (const { sequence, count } of plan) sequence.planned += count;
+    const step = { number: this.#submitted++, plan };
+    if (outcome === null) this.#underway.push(step);
+    else this.#conclude(step, outcome);
+  }
+
+  /** Takes the outcomes that are there, and computes suspects alone. False when there was nothing to do. */
+  collect(): boolean {
+    let hasMoved = false;
+    for (;;) {
+      const outcome = this.#underway.length === 0 ? null : this.#components.machine.take();
+      if (outcome !== null) {
+        this.#conclude(this.#underway.shift()!, outcome);
+      } else if (this.#underway.length > 0 || !this.#computeSuspect()) return hasMoved;
+      hasMoved = true;
+    }
+  }
+
+  #submit(plan: readonly PlannedRows[], rowCount: number): StepOutcome | null {
+    const { machine, onStep } = this.#components;
     const { request: first } = plan[0]!;
     onStep?.(plan.every(({ request }) => request === first) ? first.task.request : null, rowCount);
     try {
-      let submitted = computer.submit(this.#rows.fill(plan), draws);
-      if (submitted === 'no_room') {
-        slots.dropCache();
-        submitted = computer.submit(this.#rows.fill(plan), draws);
-      }
-      if (submitted === 'no_room')
-        return new ShoalError('engine_error', 'The engine has no room for a step.');
-      if (submitted === 'computed') this.#commit(plan, drawers.flat());
-      return null;
-    } catch (error) {
-      if (error instanceof ShoalError) return error;
-      throw error;
+      const draws = plan.filter(({ hasOutput }) => hasOutput).map((rows) => this.#drawersOf(rows));
+      return machine.submit({
+        input: this.#rows.fill(plan),
+        draws: draws.map((sequences) => sequences.map(({ slot }) => slot)),
+      });
     } finally {
       onStep?.(null, 0);
     }
   }
 
+  #conclude(step: Step, outcome: StepOutcome): void {
+    switch (outcome.kind) {
+      case 'drawn':
+        this.#commit(step.plan, outcome.drawn);
+        break;
+      case 'aborted':
+        // Whoever set the flag has sent a cancel as well; the rows are planned anew without the cancelled request.
+        for (const { sequence, count } of step.plan) sequence.planned -= count;
+        break;
+      case 'no_room':
+        this.#failures.push({ step, error: noRoom() });
+        break;
+      case 'failed':
+        this.#failures.push({ step, error: outcome.error });
+    }
+    if (this.#underway.length === 0 && this.#failures.length > 0) this.#cutBack();
+  }
+
+  /** All steps are back: the sequences of those that failed stand again where they were, or end. */
+  #cutBack(): void {
+    const seen = new Set<Sequence>();
+    const failures = this.#failures.splice(0).sort((a, b) => a.step.number - b.step.number);
+    for (const { step, error } of failures) {
+      for (const rows of step.plan) {
+        const { request, sequence } = rows;
+        // Rows that follow others of their sequence have failed with them.
+        if (request.hasEnded || seen.has(sequence)) continue;
+        seen.add(sequence);
+        // What a failed step has left behind is not known.
+        const isRestored = this.#restore(sequence);
+        sequence.planned = sequence.computed;
+        if (step.plan.length > 1 && isRestored) this.#suspects.push(rows);
+        else this.#components.running.fail(request, { ...error.toFault(), code: 'engine_error' }, false);
+      }
+    }
+  }
+
+  /** @returns false when there is none */
+  #computeSuspect(): boolean {
+    for (let rows = this.#suspects.shift(); rows !== undefined; rows = this.#suspects.shift()) {
+      if (rows.request.hasEnded) continue;
+      this.compute([rows]);
+      return true;
+    }
+    return false;
+  }
+
   /** Recurrent models cannot be cut, and lose the sequences of a step that failed. */
   #restore(sequence: Sequence): boolean {
     try {
-      return this.#components.computer.cells.truncate(sequence.slot, sequence.computed);
+      return this.#components.machine.truncate(sequence.slot, sequence.computed);
     } catch (error) {
       if (error instanceof ShoalError) return false;
       throw error;
     }
   }
 
-  #commit(plan: readonly PlannedRows[], drawers: readonly Drawer[]): void {
-    const { slots } = this.#components;
-    for (const { sequence, count } of plan) {
+  #commit(plan: readonly PlannedRows[], drawn: readonly Drawn[]): void {
+    const { slots, clock } = this.#components;
+    const failed = this.#failures.flatMap(({ step }) => step.plan.map(({ sequence }) => sequence));
+    for (const { request, sequence, count } of plan) {
+      // Rows after those that have failed stand nowhere; they are cut back with them.
+      if (request.hasEnded || failed.includes(sequence)) continue;
       slots.ledger.append(sequence.slot, count);
       sequence.computed += count;
     }
-    for (const { request, sequence } of drawers) {
-      this.#drawn.set(sequence.number, sequence);
-      if (sequence.computed > 0) continue;
-      slots.copyPrefix(request.first.slot, sequence.slot, sequence.promptTokens);
-      sequence.computed = sequence.promptTokens;
+    const nowMs = clock();
+    let next = 0;
+    for (const rows of plan) {
+      if (!rows.hasOutput) continue;
+      const drawers = this.#drawersOf(rows);
+      const mine = drawn.slice(next, next + drawers.length);
+      next += drawers.length;
+      if (rows.request.hasEnded || failed.includes(rows.sequence)) continue;
+      this.#part(rows, nowMs);
+      for (const [index, sequence] of drawers.entries()) {
+        this.#take(rows.request, sequence, mine[index]!, nowMs);
+      }
     }
-    this.#underWay.push(drawers);
   }
 
   /** The sequences that go on from a row: at the end of a shared prompt all choices, else the row's own. */
-  #drawersAt({ request, sequence }: PlannedRows): readonly Drawer[] {
+  #drawersOf({ request, sequence }: PlannedRows): readonly Sequence[] {
     const isShared = sequence.answerTokens === 0 && this.#components.slots.canShare;
-    return (isShared ? request.sequences : [sequence]).map((one) => ({ request, sequence: one }));
+    return isShared ? request.sequences : [sequence];
   }
 
-  #draw(sequence: Sequence, output: number): Draw {
-    const { number, length: position } = sequence;
-    if (this.#drawn.has(number)) return { sequence: number, output, position };
-    return { sequence: number, output, position, drawing: sequence.drawing(this.#endTokens) };
-  }
-
-  #forgetEnded(): void {
-    for (const [number, { isFinished }] of this.#drawn) {
-      if (!isFinished) continue;
-      this.#drawn.delete(number);
-      this.#components.computer.forget(number);
+  /** The choices of a request part at the end of its prompt, whose cells they share. */
+  #part({ request, sequence }: PlannedRows, nowMs: number): void {
+    if (sequence.answerTokens > 0) return;
+    request.firstTokenAtMs ??= nowMs;
+    const { slots } = this.#components;
+    if (!slots.canShare) return;
+    for (const other of request.sequences.slice(1)) {
+      slots.copyPrefix(sequence.slot, other.slot, sequence.promptTokens);
+      other.standAt(sequence.promptTokens);
     }
   }
 
-  /** Whatever goes wrong here ends this request and no other. */
+  /** Whatever went wrong in drawing, or goes wrong here, ends this request and no other. */
   #take(request: RunningRequest, sequence: Sequence, drawn: Drawn, nowMs: number): void {
-    if (request.hasEnded || sequence.isFinished) return;
-    const { running } = this.#components;
-    request.firstTokenAtMs ??= nowMs;
+    if (request.hasEnded) return;
     request.lastTokenAtMs = nowMs;
-    if ('fault' in drawn) {
+    const { running } = this.#components;
+    if (drawn.kind === 'failed') {
       running.fail(request, drawn.fault, false);
       return;
     }
@@ -178,7 +228,7 @@ export class StepComputer {
   #extend(
     { task }: RunningRequest,
     sequence: Sequence,
-    { token, chance }: Exclude<Drawn, { readonly fault: unknown }>,
+    { token, chance }: Drawn & { kind: 'token' },
   ): FinishReason | null {
     const known = task.resume?.[sequence.choice];
     if (known?.reason != null) {
@@ -191,6 +241,14 @@ export class StepComputer {
     if (task.answer.token(sequence.choice, token, chance)) return 'stop';
     return sequence.length === sequence.tokens.length ? 'length' : null;
   }
+}
+
+function noRoom(): ShoalError {
+  return new ShoalError('engine_error', 'The engine answered a step with no_room.');
+}
+
+function countRows(plan: readonly PlannedRows[]): number {
+  return plan.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** How often attention walks over the used cells in a step. */

@@ -2,7 +2,7 @@ import type { StepInput } from '../../engine/contract.js';
 import type { RunningRequest } from './runningRequest.js';
 import type { Sequence } from './sequence.js';
 
-/** What one sequence has computed in a step: `count` tokens after those that it has. */
+/** What one sequence has computed in a step: `count` tokens after those that it has, or that are on their way. */
 export interface PlannedRows {
   readonly request: RunningRequest;
   readonly sequence: Sequence;
@@ -29,7 +29,7 @@ export class StepRows {
     let row = 0;
     for (const { sequence, count, hasOutput } of plan) {
       for (let index = 0; index < count; index++) {
-        const position = sequence.computed + index;
+        const position = sequence.planned + index;
         this.#tokens[row] = sequence.tokens[position]!;
         this.#positions[row] = position;
         this.#sequences[row] = sequence.slot;

@@ -1,7 +1,8 @@
 import { resolveSampling } from '../sampler/parameters.js';
-import { LocalComputer } from '../scheduler/localComputer.js';
 import { Scheduler, type SchedulerOptions } from '../scheduler/scheduler.js';
 import type { Task } from '../scheduler/task.js';
+import type { StepMachine } from '../step/contract.js';
+import { WholeModel } from '../step/wholeModel.js';
 import { FakeEngine, type FakeEngineOptions } from './fakeEngine.js';
 import { RecordedAnswer } from './recordedAnswer.js';
 
@@ -22,7 +23,11 @@ export class SchedulerRig {
   readonly soleRequests: (number | null)[] = [];
   nowMs = 0;
 
-  constructor(engine: Partial<FakeEngineOptions> = {}, options: Partial<SchedulerOptions> = {}) {
+  constructor(
+    engine: Partial<FakeEngineOptions> = {},
+    options: Partial<SchedulerOptions> = {},
+    machineOf: (engine: FakeEngine) => StepMachine = (whole) => new WholeModel(whole),
+  ) {
     this.engine = new FakeEngine({
       vocabularySize: VOCABULARY,
       batchRows: 32,
@@ -32,7 +37,7 @@ export class SchedulerRig {
     });
     this.scheduler = new Scheduler(
       {
-        computer: new LocalComputer(this.engine),
+        machine: machineOf(this.engine),
         clock: () => this.nowMs,
         peakMemoryBytes: () => 1,
         onStep: (request) => this.soleRequests.push(request),

@@ -34,6 +34,8 @@ export class SharedSums implements SliceSums {
   readonly #rank: number;
   /** Sums so far. */
   count = 0;
+  /** How long they took, in all. */
+  ms = 0;
   perturbation: Perturbation | null = null;
 
   constructor(memory: SharedArrayBuffer, rank: number, worldSize: number) {
@@ -55,6 +57,7 @@ export class SharedSums implements SliceSums {
       buffer[0] = (buffer[0] as number) + this.perturbation.by;
     }
     this.count += 1;
+    const started = performance.now();
     (this.#parts[this.#rank] as Float32Array).set(buffer);
     this.#meet();
     buffer.fill(0);
@@ -64,6 +67,7 @@ export class SharedSums implements SliceSums {
       }
     }
     this.#meet();
+    this.ms += performance.now() - started;
   }
 
   /** Returns when all ranks are here. */

@@ -94,6 +94,11 @@ export class SlicedEngine implements Engine {
       .result;
   }
 
+  /** How long rank 0 was in sums, in all. */
+  get sumsMs(): number {
+    return this.#sums.ms;
+  }
+
   /** Changes what a rank adds to one of the sums to come, counted from 0. */
   perturb(rank: number, perturbation: Perturbation | null): void {
     if (rank > 0) (this.#others[rank - 1] as RankThread).call({ kind: 'perturb', perturbation });

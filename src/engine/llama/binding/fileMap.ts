@@ -5,9 +5,13 @@ import type { Address } from './declarations.js';
 
 export interface FileMap {
   readonly address: Address;
+  readonly sizeBytes: number;
   /** Reads the pages of a range now, where the system can be told to. */
   populate(offset: number, sizeBytes: number): void;
-  /** Says that the pages of a range are not needed any more by this process. */
+  /**
+   * Says that the pages of a range are not needed any more by this process: those that lie in it as a whole, for a page
+   * that is needed after all comes back with many others.
+   */
   release(offset: number, sizeBytes: number): void;
   unmap(): void;
 }
@@ -17,6 +21,7 @@ const MAP_SHARED = 1;
 const ADVICE = { willNeed: 3, doNotNeed: 4, populateRead: 22 } as const;
 /** Larger than the pages of every system that is supported; a range is widened to its multiples. */
 const PAGE_BYTES = 65_536;
+const LEAST_PAGE_BYTES = 4096;
 
 export type MapFile = (descriptor: number, sizeBytes: number) => FileMap | null;
 
@@ -37,13 +42,19 @@ export function fileMapper(c: LibraryHandle): MapFile | null {
     };
     return {
       address,
+      sizeBytes,
       populate: (offset, size) => {
         // Older kernels, and macOS, only take the hint; the pages then come with the first step.
         if (process.platform === 'linux' && on(offset, size, ADVICE.populateRead)) return;
         on(offset, size, ADVICE.willNeed);
       },
       release: (offset, size) => {
-        on(offset, size, ADVICE.doNotNeed);
+        // Where pages are larger than the least, a range that is no multiple of them is refused.
+        for (const page of [LEAST_PAGE_BYTES, PAGE_BYTES]) {
+          const from = Math.ceil(offset / page) * page;
+          const end = Math.floor((offset + size) / page) * page;
+          if (from >= end || advise(address + from, end - from, ADVICE.doNotNeed) === 0) return;
+        }
       },
       unmap: () => {
         unmap(address, sizeBytes);

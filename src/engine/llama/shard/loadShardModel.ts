@@ -69,6 +69,7 @@ export function loadShardModel(
         `The layers [${first}, ${end}) could not be loaded; the engine's last lines are:\n${lines.join('\n')}`,
       );
     }
+    supply.end?.();
     if (options.onProgress?.(1) === false) throw new ShoalError('cancelled', 'Loading was cancelled.');
     return { model, weightsBytes: weightsBytes(shard), free };
   } catch (error) {

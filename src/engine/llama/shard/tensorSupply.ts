@@ -9,7 +9,7 @@ import { ShoalError } from '../../../shared/errors.js';
 import type { Address } from '../binding/declarations.js';
 import type { FileMap } from '../binding/fileMap.js';
 import type { Native } from '../binding/native.js';
-import { viewOf } from '../binding/nativeMemory.js';
+import { allocate, viewOf } from '../binding/nativeMemory.js';
 import { pointTensorAt } from '../binding/tensors.js';
 import type { ModelFiles } from './modelFiles.js';
 
@@ -19,6 +19,8 @@ export interface TensorSupply {
   fill(tensor: Address, source: TensorSource): void;
   /** For a tensor that the architecture asks for and the shard has not. @default loading fails */
   fillUnlisted?(tensor: Address, name: string): void;
+  /** After the last of them. */
+  end?(): void;
   /** After the model has been freed. */
   free(): void;
 }
@@ -33,6 +35,8 @@ export class FileSupply implements TensorSupply {
   readonly #files: ModelFiles;
   /** By descriptor. */
   readonly #maps = new Map<number, FileMap>();
+  /** What stays in use, by map. */
+  readonly #kept = new Map<FileMap, { readonly offset: number; readonly sizeBytes: number }[]>();
 
   /** Takes over the files: they are closed with the supply. */
   constructor(native: Native, files: ModelFiles) {
@@ -40,7 +44,9 @@ export class FileSupply implements TensorSupply {
     this.#files = files;
     for (const { descriptor, fileBytes } of files.parts) {
       const map = native.mapFile?.(descriptor, fileBytes) ?? null;
-      if (map !== null) this.#maps.set(descriptor, map);
+      if (map === null) continue;
+      this.#maps.set(descriptor, map);
+      this.#kept.set(map, []);
     }
   }
 
@@ -67,6 +73,18 @@ export class FileSupply implements TensorSupply {
     else this.#joinFromMap(tensor, map, offset, pieces);
   }
 
+  /** Pages that came with others, as the system reads far around what is asked for, are let go. */
+  end(): void {
+    for (const [map, kept] of this.#kept) {
+      let at = 0;
+      for (const { offset, sizeBytes } of kept.sort((a, b) => a.offset - b.offset)) {
+        map.release(at, offset - at);
+        at = Math.max(at, offset + sizeBytes);
+      }
+      map.release(at, map.sizeBytes - at);
+    }
+  }
+
   free(): void {
     for (const map of this.#maps.values()) map.unmap();
     this.#maps.clear();
@@ -78,7 +96,10 @@ export class FileSupply implements TensorSupply {
     map.populate(offset, sizeBytes);
     const address = map.address + offset;
     // A part of a tensor may begin where the kernels would not have one begin.
-    if (address % TENSOR_ALIGNMENT === 0 && pointTensorAt(functions, tensor, address)) return;
+    if (address % TENSOR_ALIGNMENT === 0 && pointTensorAt(functions, tensor, address)) {
+      this.#kept.get(map)?.push({ offset, sizeBytes });
+      return;
+    }
     functions.set(tensor, address, 0, sizeBytes);
     map.release(offset, sizeBytes);
   }
@@ -87,27 +108,37 @@ export class FileSupply implements TensorSupply {
     const spanBytes = pieces.offset + (pieces.count - 1) * pieces.strideBytes + pieces.sizeBytes;
     map.populate(offset, spanBytes);
     const stored = new Uint8Array(viewOf(map.address + offset, spanBytes));
-    this.#copyPieces(tensor, pieces, (from, target) =>
+    setPieces(this.#native, tensor, pieces, (from, target) =>
       target.set(stored.subarray(from, from + target.length)),
     );
     map.release(offset, spanBytes);
   }
 
   #copyFromFile(tensor: Address, info: TensorInfo, pieces: TensorPieces): void {
-    this.#copyPieces(tensor, pieces, (from, target) => this.#files.read(info, from, target));
+    setPieces(this.#native, tensor, pieces, (from, target) => this.#files.read(info, from, target));
   }
+}
 
-  /** At once: other layouts of memory take a tensor as a whole only. */
-  #copyPieces(
-    tensor: Address,
-    { offset, sizeBytes, strideBytes, count }: TensorPieces,
-    read: (from: number, target: Uint8Array) => void,
-  ): void {
-    const bytes = Buffer.allocUnsafeSlow(sizeBytes * count);
+/**
+ * Gives a tensor the pieces, one after the other, at once: other layouts of memory take a tensor as a whole only.
+ * @param read fills `target` with stored bytes, from `from` on
+ */
+export function setPieces(
+  native: Native,
+  tensor: Address,
+  { offset, sizeBytes, strideBytes, count }: TensorPieces,
+  read: (from: number, target: Uint8Array) => void,
+): void {
+  // Freed here: hundreds of such pieces would wait long for the garbage collector.
+  const block = allocate(sizeBytes * count);
+  try {
+    const joined = new Uint8Array(block.buffer);
     for (let piece = 0; piece < count; piece += 1) {
-      read(offset + piece * strideBytes, bytes.subarray(piece * sizeBytes, (piece + 1) * sizeBytes));
+      read(offset + piece * strideBytes, joined.subarray(piece * sizeBytes, (piece + 1) * sizeBytes));
     }
-    this.#native.tensor.setBytes(tensor, bytes, 0, bytes.length);
+    native.tensor.set(tensor, block.address, 0, joined.length);
+  } finally {
+    block.free();
   }
 }
 

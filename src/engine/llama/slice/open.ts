@@ -6,7 +6,6 @@ import { getNumber } from '../../../models/gguf/metadata.js';
 import { architectureOf } from '../../../models/sharding/legalCuts.js';
 import { type SliceModel, sliceModel } from '../../../models/sharding/sliceModel.js';
 import { firstPart, joinedHeader } from '../../../models/splitFiles.js';
-import { ShoalError } from '../../../shared/errors.js';
 import type { Engine, EngineOptions, SliceSums } from '../../contract.js';
 import type { Address } from '../binding/declarations.js';
 import { type Native, native } from '../binding/native.js';
@@ -43,8 +42,7 @@ export function openTensorSlice(options: SliceOptions): Engine {
   try {
     slice = sliceModel(files.gguf, options);
     verifyModelFile(library, firstPart(options.modelPath), files.gguf);
-    const { embeddings: info } = slice.model;
-    if (info === null) throw new ShoalError('sharding_unsupported', 'This model has no token embeddings.');
+    const { embeddings: info } = slice;
     embeddings = new EmbeddingRows(library, {
       info,
       factor: 1,
@@ -70,7 +68,7 @@ export function sliceSumFloats({
   return summedFloats(batchRows, hiddenSize);
 }
 
-interface SliceContents {
+export interface SliceContents {
   readonly slice: SliceModel;
   readonly embeddings: EmbeddingRows;
   /** Freed when the engine is closed, and when there is none after all. */
@@ -78,7 +76,7 @@ interface SliceContents {
 }
 
 /** The engine of a slice, wherever its tensors come from. Throws as `openTensorSlice` does. */
-function createSlice(
+export function createSlice(
   library: Native,
   { slice, embeddings, supply }: SliceContents,
   options: Omit<SliceOptions, 'modelPath'>,
@@ -144,14 +142,12 @@ function createSlice(
 
 /** A supply that also notes where the tensors are that it fills. */
 function noting(library: Native, supply: TensorSupply, addresses: Map<string, Address>): TensorSupply {
-  const noted: TensorSupply = {
+  return {
     fill: (tensor, source) => {
       addresses.set(library.tensor.name(tensor), tensor);
       supply.fill(tensor, source);
     },
+    end: () => supply.end?.(),
     free: () => supply.free(),
   };
-  return supply.fillUnlisted === undefined
-    ? noted
-    : { ...noted, fillUnlisted: (tensor, name) => supply.fillUnlisted?.(tensor, name) };
 }

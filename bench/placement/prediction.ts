@@ -1,0 +1,123 @@
+/**
+ * What placement predicts of a model on this machine alone, beside what is measured in the same minute, and the two
+ * constants that would have made the prediction right: `node dist/bench/placement/prediction.js [SHAPE [THREADS]]`.
+ */
+import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
+import { COST_PARAMETERS } from '../../src/control/placement/costParameters.js';
+import { place } from '../../src/control/placement/place.js';
+import type { ModelShape } from '../../src/control/placement/types.js';
+import type { Engine } from '../../src/engine/contract.js';
+import { openLlamaModel } from '../../src/engine/llama/open.js';
+import { measureSpeed } from '../../src/engine/speed/measureSpeed.js';
+import { cardOf } from '../../src/models/card.js';
+import { readGguf } from '../../src/models/gguf/reader.js';
+import type { ModelId, NodeId } from '../../src/shared/ids.js';
+import type { NodeSpeed } from '../../src/shared/nodeSpeed.js';
+import { placementShape } from '../../src/worker/placementShape.js';
+import { FORMATS, randomModel, type SHAPES, type ShapeName } from '../engine/randomModel.js';
+
+const [shapeName = 'qwen3-0.6b', threadsText] = process.argv.slice(2);
+const threads = Number(threadsText ?? availableParallelism());
+const ROUNDS = 3;
+const DECODES = 16;
+const { promptTokens, chunkTokens, bandwidthShare, operationsShare } = COST_PARAMETERS;
+
+console.log(
+  '| model | token ms: predicted | measured | first token ms: predicted | measured | bandwidthShare | operationsShare |',
+);
+console.log('|---|---|---|---|---|---|---|');
+for (const format of FORMATS) {
+  const path = randomModel(shapeName as ShapeName & keyof typeof SHAPES, format);
+  const model = placementShape(basename(path) as ModelId, cardOf(readGguf(path), format), {
+    canBeSliced: false,
+    reason: 'one machine is asked.',
+  });
+  // The two take turns, so that what else the machine does meets both; of each the fastest counts.
+  let speed: NodeSpeed = { memoryBytesPerSecond: 0, operationsPerSecond: 0 };
+  let measured = { tokenMs: Number.POSITIVE_INFINITY, firstTokenMs: Number.POSITIVE_INFINITY };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const now = measureSpeed({ threads, gpuLayers: 0, layers: 4, budgetMs: 800 });
+    speed = {
+      memoryBytesPerSecond: Math.max(speed.memoryBytesPerSecond, now.memoryBytesPerSecond),
+      operationsPerSecond: Math.max(speed.operationsPerSecond, now.operationsPerSecond),
+    };
+    const times = timesOf(path);
+    measured = {
+      tokenMs: Math.min(measured.tokenMs, times.tokenMs),
+      firstTokenMs: Math.min(measured.firstTokenMs, times.firstTokenMs),
+    };
+  }
+  const predicted = predict(model, speed);
+  const cells = [
+    `${shapeName} ${format}`,
+    predicted.tokenMs.toFixed(1),
+    measured.tokenMs.toFixed(1),
+    predicted.firstTokenMs.toFixed(0),
+    measured.firstTokenMs.toFixed(0),
+    (bandwidthShare * (predicted.tokenMs / measured.tokenMs)).toFixed(2),
+    (operationsShare * (predicted.firstTokenMs / measured.firstTokenMs)).toFixed(2),
+  ];
+  console.log(`| ${cells.join(' | ')} |`);
+}
+
+function predict(model: ModelShape, speed: NodeSpeed): { tokenMs: number; firstTokenMs: number } {
+  const node = {
+    nodeId: 'here' as NodeId,
+    name: 'here',
+    status: 'alive' as const,
+    memoryOfferedBytes: 64e9,
+    memoryTakenBytes: 0,
+    ...speed,
+    hasModelFiles: true,
+    backends: ['cpu'],
+  };
+  const result = place({
+    model,
+    nodes: [node],
+    links: [],
+    wish: {
+      sharding: 'Pipeline',
+      transport: 'Ring',
+      minNodes: null,
+      nodeIds: null,
+      requireRdma: false,
+      preferSpeed: false,
+      contextTokens: 1_024,
+      sequences: 1,
+    },
+  });
+  if (result.kind === 'refused') throw new Error(result.message);
+  return result.prediction;
+}
+
+/** A prompt in chunks, and the tokens behind it. */
+function timesOf(modelPath: string): { tokenMs: number; firstTokenMs: number } {
+  const capacity = { batchRows: chunkTokens, outputRows: 1, sequences: 1, cells: 1_024 };
+  const { engine } = openLlamaModel({ modelPath, ...capacity, threads });
+  try {
+    step(engine, 0, chunkTokens);
+    engine.truncate(0, 0);
+    let firstTokenMs = 0;
+    for (let at = 0; at < promptTokens; at += chunkTokens) firstTokenMs += step(engine, at, chunkTokens);
+    let tokenMs = Number.POSITIVE_INFINITY;
+    for (let count = 0; count < DECODES; count += 1)
+      tokenMs = Math.min(tokenMs, step(engine, promptTokens + count, 1));
+    return { tokenMs, firstTokenMs };
+  } finally {
+    engine.close();
+  }
+}
+
+function step(engine: Engine, from: number, rows: number): number {
+  const input = {
+    tokens: Int32Array.from({ length: rows }, (_, row) => ((from + row) * 37) % 1_000),
+    hidden: null,
+    positions: Int32Array.from({ length: rows }, (_, row) => from + row),
+    sequences: new Int32Array(rows),
+    outputs: Uint8Array.from({ length: rows }, (_, row) => (row === rows - 1 ? 1 : 0)),
+  };
+  const startedMs = performance.now();
+  engine.step(input);
+  return performance.now() - startedMs;
+}

@@ -1,0 +1,97 @@
+/** What placement's cost model says of two like nodes, from the speed of this machine with one thread. */
+import { fileURLToPath } from 'node:url';
+import { place } from '../../src/control/placement/place.js';
+import type { LinkFacts, NodeResources } from '../../src/control/placement/types.js';
+import { cardOf } from '../../src/models/card.js';
+import { readGguf } from '../../src/models/gguf/reader.js';
+import type { ModelId, NodeId } from '../../src/shared/ids.js';
+import type { MeasuredSpeed } from '../../src/shared/nodeSpeed.js';
+import { placementShape } from '../../src/worker/placementShape.js';
+import { runBenchmark } from '../../src/worker/speed/runBenchmark.js';
+import type { Cable } from './delayingProxy.js';
+
+const ENTRY = fileURLToPath(new URL('../../src/runner/measureSpeed.js', import.meta.url));
+const NODES = ['a', 'b'] as NodeId[];
+const US_PER_MS = 1e3;
+const MEMORY_BYTES = 16e9;
+/** Round trip without any cable between, as the links of two nodes on one machine measure it. */
+const LOOPBACK_US = 100;
+
+export interface PredictionQuestion {
+  readonly modelPath: string;
+  readonly sharding: 'Pipeline' | 'Tensor';
+  readonly cable: Cable;
+  /** Of the first rank of a pipeline. */
+  readonly layers: number;
+}
+
+let measured: Promise<MeasuredSpeed> | null = null;
+
+/** Between two tokens of a single stream, in milliseconds. */
+export async function predictTokenMs({
+  modelPath,
+  sharding,
+  cable,
+  layers,
+}: PredictionQuestion): Promise<number> {
+  measured ??= measureOnce();
+  const { memoryBytesPerSecond, operationsPerSecond } = await measured;
+  const nodes = NODES.map(
+    (nodeId): NodeResources => ({
+      nodeId,
+      name: nodeId,
+      status: 'alive',
+      memoryOfferedBytes: MEMORY_BYTES,
+      memoryTakenBytes: 0,
+      memoryBytesPerSecond,
+      operationsPerSecond,
+      hasModelFiles: true,
+      backends: ['cpu'],
+    }),
+  );
+  const links = NODES.flatMap((from) =>
+    NODES.filter((to) => to !== from).map(
+      (to): LinkFacts => ({
+        from,
+        to,
+        isConnected: true,
+        roundTripUs: LOOPBACK_US + 2 * cable.delayMs * US_PER_MS,
+        bytesPerSecond: cable.bytesPerSecond,
+        rdma: false,
+      }),
+    ),
+  );
+  const modelId = 'model' as ModelId;
+  const model = placementShape(modelId, cardOf(readGguf(modelPath), modelId), {
+    canBeSliced: true,
+    dimensions: [],
+  });
+  const placed = place({
+    model,
+    nodes,
+    links,
+    wish: {
+      sharding,
+      transport: 'Ring',
+      minNodes: NODES.length,
+      nodeIds: NODES,
+      requireRdma: false,
+      preferSpeed: false,
+      contextTokens: 512,
+      sequences: 8,
+    },
+  });
+  if (placed.kind === 'refused') throw new Error(placed.message);
+  const [first] = placed.shards;
+  if (sharding === 'Pipeline' && first!.endLayer !== layers) {
+    console.log(`(predicted for a cut before layer ${first!.endLayer}, measured with one before ${layers})`);
+  }
+  return placed.prediction.tokenMs;
+}
+
+async function measureOnce(): Promise<MeasuredSpeed> {
+  const options = { entry: ENTRY, threads: 1, gpuLayers: 0, availableBytes: MEMORY_BYTES };
+  const result = await runBenchmark(options, new AbortController().signal);
+  if ('problem' in result) throw new Error(result.problem);
+  return result.speed;
+}
