@@ -5,6 +5,7 @@ import { openLlamaShard } from '../engine/llama/shard/open.js';
 import { openTensorSlice, sliceSumFloats } from '../engine/llama/slice/open.js';
 import { selfTest } from '../engine/selfTest/selfTest.js';
 import { shardSelfTest } from '../engine/selfTest/shardSelfTest.js';
+import { sliceSelfTest } from '../engine/selfTest/sliceSelfTest.js';
 import { ShoalError } from '../shared/errors.js';
 import { ENGINE } from '../shared/limits.js';
 import type { RunnerPart, RunnerSettings } from '../shared/runnerProtocol.js';
@@ -42,8 +43,8 @@ export function loadShard(settings: RunnerSettings, part: RunnerPart, onProgress
 }
 
 /**
- * Checks the engine on this machine and loads one rank's slice of every layer.
- * @throws {ShoalError} as `loadModel`; `sharding_unsupported` for a model that cannot be divided so
+ * Checks the engine and the plan of the slices on this machine, and loads one rank's slice of every layer.
+ * @throws {ShoalError} as `loadModel`; `sharding_unsupported` for a plan that this model or this machine cannot take
  */
 export function loadSlice(
   settings: RunnerSettings,
@@ -52,6 +53,7 @@ export function loadSlice(
   onProgress: OnProgress,
 ): Engine {
   selfTest();
+  sliceSelfTest({ modelPath: settings.modelPath, worldSize });
   return openTensorSlice({ ...engineOptions(settings, onProgress), rank, worldSize, allReduce: sums });
 }
 

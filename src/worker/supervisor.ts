@@ -162,8 +162,9 @@ export class Supervisor {
     this.#lastFailure = failure;
     this.#components.onFailure(failure);
     const restartAt = this.#components.restartsItself ? this.#planRestart(ranReadyMs) : null;
-    this.#publish('failed', restartAt);
+    // Before the state has it and the runner is asked to stop: who waits shall hear the cause.
     this.#failWaiting({ code: 'runner_failed', message: failure.message });
+    this.#publish('failed', restartAt);
   }
 
   /** When it is started again, in ms since the epoch; null when it is not. */

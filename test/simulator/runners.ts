@@ -185,8 +185,10 @@ export class FakeWorker {
     runner.changedAt = this.#process.machine.world.time.now;
     const { runnerId, restarts, restartAt, error } = runner;
     const report: RunnerReport = { runnerId, status, pid: runner.life, restarts, restartAt, error };
+    // Who waits for it hears why it failed before the state has it, and the plan stops it.
+    if (status === 'failed') this.#tell(runnerId, status);
     this.#process.handle({ kind: 'RunnerChanged', runner: report });
-    this.#tell(runnerId, status);
+    if (status !== 'failed') this.#tell(runnerId, status);
   }
 
   #tell(runnerId: RunnerId, status: RunnerStatus | null): void {

@@ -74,3 +74,16 @@ test('R60: a request that finds no place asks less and less often, up to a bound
   assert.deepEqual(pauses.slice(0, 3), [250, 500, 1_000]);
   assert.equal(Math.max(...pauses), TIMES.moveLongestRetryMs);
 });
+
+test('R60: places that are gone before they begin are not tried one after the other in no time', () => {
+  const pauses: number[] = [];
+  let moves: Moves | Fault = UNMOVED;
+  for (let count = 0; count < 5; count += 1) {
+    moves = after(moves, 'runner_failed', false);
+    assert.ok(!('code' in moves));
+    pauses.push((moves.askAt ?? 0) - 1_000);
+  }
+  assert.deepEqual(pauses, [0, 250, 500, 1_000, 2_000]);
+  const begun = after(moves, 'runner_failed', true);
+  assert.ok(!('code' in begun) && begun.askAt === 1_000, 'one that was computed is moved at once');
+});

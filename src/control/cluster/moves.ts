@@ -12,6 +12,8 @@ export interface Moves {
   readonly count: number;
   /** Runners that died while they computed it. */
   readonly crashes: number;
+  /** Places in a row that were lost before anything was computed there: the state may be behind what happens. */
+  readonly fruitless: number;
   /** Why it moved last. */
   readonly fault: Fault | null;
   /** Where it ran last, and until when it is better not to go there: the state may not show yet what happened. */
@@ -26,6 +28,7 @@ export interface Moves {
 export const UNMOVED: Moves = {
   count: 0,
   crashes: 0,
+  fruitless: 0,
   fault: null,
   avoid: null,
   avoidUntil: Number.NEGATIVE_INFINITY,
@@ -68,21 +71,27 @@ export function moved(before: Moves, { fault, isBegun, instanceId }: Break, now:
   if (count > LIMITS.requestMoves) {
     return { ...fault, message: `${fault.message}; the request was moved ${before.count} times already` };
   }
+  const fruitless = isBegun ? 0 : before.fruitless + 1;
   return {
     count,
     crashes,
+    fruitless,
     fault,
     avoid: instanceId,
     avoidUntil: now + TIMES.avoidMs,
-    askAt: now,
+    // Between two places that are both gone, and not known to be, all moves would be used up in no time.
+    askAt: fruitless <= 1 ? now : now + pauseMs(fruitless - 2),
     askings: 0,
   };
 }
 
+function pauseMs(times: number): number {
+  return Math.min(TIMES.moveRetryMs * 2 ** times, TIMES.moveLongestRetryMs);
+}
+
 /** No place was found: it asks again after a pause that grows. */
 export function refused(moves: Moves, now: number): Moves {
-  const pauseMs = Math.min(TIMES.moveRetryMs * 2 ** moves.askings, TIMES.moveLongestRetryMs);
-  return { ...moves, askAt: now + pauseMs, askings: moves.askings + 1 };
+  return { ...moves, askAt: now + pauseMs(moves.askings), askings: moves.askings + 1 };
 }
 
 /** The task that the state has for a place of a request: one that ended there does not run again. */

@@ -1,4 +1,5 @@
 /** The loss of the master of a healthy cluster: watched by the course of a simulation, which brings it about. */
+import { hasProspect } from '../../../src/control/prospects.js';
 import type { Process } from '../machine.js';
 import type { World } from '../world.js';
 import { type Invariant, Violation } from './contract.js';
@@ -28,16 +29,20 @@ export const streamsUndisturbed: Invariant = {
   meaning: 'The loss of the master ends no request that neither came through it nor ran on it.',
   kind: 'safety',
   watch: (world) => ({
-    handled({ name, api }, _input, outputs) {
+    handled({ name, api, core }, _input, outputs) {
       if (world.lostNode === null) return;
       for (const output of outputs) {
         if (output.kind !== 'TaskEnded') continue;
-        const assignment = api.open.get(output.taskId)?.assignment;
+        const request = api.open.get(output.taskId);
+        // Somebody took back what served it, and nothing else will.
+        if (request !== undefined && !hasProspect(core.state, request.modelId)) continue;
+        const assignment = request?.assignment;
         const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
         const { code, message } = output.fault;
         if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
-        // What is wrong with the sequence itself ends it, whoever rules.
-        if (code === 'engine_error') continue;
+        // What is wrong with the sequence itself ends it, whoever rules; and so does the deletion of its model.
+        const modelId = api.open.get(output.taskId)?.modelId;
+        if (code === 'engine_error' || (modelId !== undefined && !hasProspect(core.state, modelId))) continue;
         throw new Violation('streams-undisturbed', `${name} ends ${output.taskId}: ${message}`);
       }
     },
