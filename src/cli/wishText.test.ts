@@ -240,12 +240,12 @@ test('foreign names and reasons cannot steer the terminal, nor look like lines o
 
 test('a model over several nodes shows each part: its rank, its layers and how far its node is', () => {
   const state = stateWith([wish()], [instance('i1', WISH_ID, ['n1', 'n2'])]);
-  const listed = describeInstances(state);
+  const listed = describeInstances(state, NOW);
   assert.match(
     listed,
     /large is divided:\n {2}desk: layers 0 to 3, starting\n {2}laptop: layers 4 to 7, starting/,
   );
-  const shown = describeState(state);
+  const shown = describeState(state, NOW);
   assert.match(shown, /large 1\/2 +starting +desk/);
   assert.match(shown, /large 2\/2 +starting +laptop/);
 });
