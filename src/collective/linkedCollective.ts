@@ -16,6 +16,7 @@ import type { LinkGroup } from './linkGroup.js';
 import { Operation, Step } from './operation.js';
 import { bytesOf, type Shape, type World } from './shape/shape.js';
 import { addInOrder } from './shape/sum.js';
+import { keepVigil } from './vigil.js';
 
 const NUMBERS = 2 ** 32;
 
@@ -47,7 +48,10 @@ export class LinkedCollective implements Collective {
     this.#world = world;
     this.#operationMs = operationMs;
     this.neighbours = shape.neighboursOf(world);
-    for (const link of group.links.values()) void this.#relay(link);
+    for (const link of group.links.values()) {
+      void this.#relay(link);
+      void keepVigil(group, link);
+    }
     void group.ended.then(() => this.#inbox.fail(group.failure!));
   }
 

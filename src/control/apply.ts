@@ -85,6 +85,8 @@ function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> 
   const runners = new Map(state.runners);
   for (const runner of state.runners.values()) {
     if (runner.nodeId !== node.nodeId || runner.incarnation >= node.incarnation) continue;
+    // No life of the node has spoken of it: it stays known as never begun.
+    if (runner.incarnation === 0 && runner.sequence === 0) continue;
     const { incarnation } = node;
     const unborn = { status: 'spawned', pid: null, restartAt: null, incarnation, sequence: 0 } as const;
     runners.set(runner.runnerId, { ...runner, ...unborn });

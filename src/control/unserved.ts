@@ -47,10 +47,11 @@ function ofWish(state: ClusterState, wish: MetaInstanceRecord, now: number): Fau
   const { present, lost } = instancesOfWish(state, metaInstanceId);
   const last = wish.errors.at(-1)?.message;
   if (hasFailed) {
+    const how = last === undefined ? '' : `, the last time with: ${last}`;
     const retry = `shoal retry ${metaInstanceId.slice(0, LIMITS.shortIdCharacters)}`;
     return {
       code: 'all_instances_failed',
-      message: `${modelId} failed too often and is not tried any more, the last time with: ${last}. When the cause is gone, \`${retry}\` tries it again.`,
+      message: `${modelId} failed too often and is not tried any more${how}. When the cause is gone, \`${retry}\` tries it again.`,
     };
   }
   if (present.length > 0) return ofAttempts(state, wish, present, now);

@@ -38,7 +38,7 @@ export function loadShard(settings: RunnerSettings, part: RunnerPart, onProgress
     throw new ShoalError('sharding_unsupported', `No layers are planned for rank ${part.rank}.`);
   }
   selfTest();
-  shardSelfTest({ modelPath: settings.modelPath, shards: part.layers });
+  shardSelfTest({ modelPath: settings.modelPath, shards: part.layers, onStep: () => onProgress(0) });
   return openLlamaShard({ ...engineOptions(settings, onProgress), layers });
 }
 

@@ -180,6 +180,8 @@ export const LIMITS = {
   /** One control frame from a rank to all others, and what of them may be on the way on one link. */
   collectiveControlBytes: 64 * 1024,
   collectiveControlWindowBytes: 1024 * 1024,
+  /** Questions in a row that a rank may leave unanswered. */
+  collectiveUnanswered: 4,
   /** What a rank counts for each message beside its length, so that many empty ones are bounded too. */
   collectiveMessageOverheadBytes: 256,
   /** Paths to another rank that are tried and measured. */
@@ -360,6 +362,8 @@ export const TIMES = {
   collectiveOperationMs: 60_000,
   /** A rank that is late is asked for a sign of life, and then for better word of who keeps it, for this long each. */
   collectiveProbeMs: 1_000,
+  /** A rank asks those that it is linked to whether they live this often, and waits for an answer as long. */
+  collectiveVigilMs: 2_500,
   /** All links between the ranks of an instance, from the listening to the first barrier. */
   collectiveConnectMs: 30_000,
   /** Once one path to a rank works, the others have this long to show that they are faster. */

@@ -82,4 +82,9 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found:
       'A master that was killed before its disk had a deletion came back, and gave its log to a follower that had slept.',
   },
+  {
+    seed: 50_076,
+    minutes: 1.5,
+    found: 'An instance that its node had never heard of counted as begun once that node was started anew.',
+  },
 ];

@@ -28,20 +28,24 @@ export interface ShardSelfTestOptions {
   readonly shards: readonly LayerRange[];
   /** @default TIMES.shardSelfTestMs */
   readonly timeoutMs?: number;
+  /** Called between its steps; false ends it with `cancelled`. */
+  readonly onStep?: () => boolean;
 }
 
 /**
  * Blocks the thread while it computes.
  * @throws {ShoalError} `sharding_unsupported` when the cut is not legal, a result differs, a change between shards goes
- *   unnoticed, or time runs out; `model_not_found`, `model_unsupported`, `model_load_failed` or `engine_unavailable`
+ *   unnoticed, or time runs out; `model_not_found`, `model_unsupported`, `model_load_failed`, `engine_unavailable` or `cancelled`
  */
 export function shardSelfTest({
   modelPath,
   shards,
   timeoutMs = TIMES.shardSelfTestMs,
+  onStep = () => true,
 }: ShardSelfTestOptions): void {
   const deadline = performance.now() + timeoutMs;
   const inTime = (): void => {
+    if (!onStep()) throw new ShoalError('cancelled', 'The self-test of the shards was ended.');
     if (performance.now() < deadline) return;
     throw failed(`it took longer than ${timeoutMs} ms`);
   };

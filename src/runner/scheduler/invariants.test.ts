@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { FakeEngine } from '../testing/fakeEngine.js';
+import { FakePipeline } from '../testing/fakePipeline.js';
 import { type RigTask, SchedulerRig, tokensAlone } from '../testing/schedulerRig.js';
 
 interface Arrival {
@@ -170,5 +172,90 @@ test('R1, R63, R66: every request ends once, with the tokens that it gets alone,
       assert.equal(rig.engine.usedCells, 0, 'nothing but the cache was left');
     }),
     { numRuns: 300 },
+  );
+});
+
+/** What can go wrong on either stage. Aborts are asked of the first one, which alone can have them. */
+function performOnPipeline(rig: SchedulerRig, last: FakeEngine, action: Action): void {
+  switch (action.kind) {
+    case 'steps':
+      for (let step = 0; step < action.count; step++) rig.step();
+      return;
+    case 'abort':
+      rig.engine.abortFlag[0] = 1;
+      rig.step();
+      rig.engine.abortFlag[0] = 0;
+      return;
+    case 'trouble': {
+      const { trouble, token } = action;
+      const stage = token % 2 === 0 ? rig.engine : last;
+      stage.trouble = (histories) => (histories.some((tokens) => tokens.at(-1) === token) ? trouble : null);
+      for (let step = 0; step < 3; step++) rig.step();
+      stage.trouble = () => null;
+      return;
+    }
+    default:
+      perform(rig, action);
+  }
+}
+
+test('R1, R63, R66: the same with several steps on their way, whichever stage fails', () => {
+  const delays = fc.array(fc.nat(4), { minLength: 1, maxLength: 9 });
+  const depths = fc.integer({ min: 2, max: 4 });
+  fc.assert(
+    fc.property(
+      engines,
+      depths,
+      delays,
+      fc.array(actions, { maxLength: 40 }),
+      (engine, depth, waits, script) => {
+        let next = 0;
+        let pipeline: FakePipeline | null = null;
+        const options = { prefillChunkTokens: 7, cacheEntries: 3, cacheWalks: 30 };
+        const rig = new SchedulerRig(engine, options, (first) => {
+          pipeline = new FakePipeline(first, depth, () => waits[next++ % waits.length]!);
+          return pipeline;
+        });
+        const { last } = pipeline!;
+        for (const action of script) {
+          performOnPipeline(rig, last, action);
+          assert.ok(rig.scheduler.committedCells <= rig.scheduler.load.totalCells);
+        }
+        rig.drain();
+        assert.equal(rig.engine.steppedOver + last.steppedOver, 0, 'no step was planned that does not fit');
+        for (const task of rig.tasks) {
+          const { answer } = task;
+          assert.ok(answer.hasEnded);
+          const alone = tokensAlone(task, { sequences: 16 });
+          for (const [choice, tokens] of answer.tokens.entries()) {
+            assert.deepEqual(tokens, alone[choice]!.slice(0, tokens.length));
+          }
+        }
+        pipeline!.settle();
+        const { runningSequences, queuedRequests, usedCells, prefixCacheCells } = rig.scheduler.load;
+        assert.deepEqual([runningSequences, queuedRequests, usedCells - prefixCacheCells], [0, 0, 0]);
+        assert.deepEqual([rig.engine.usedCells, last.usedCells], [prefixCacheCells, prefixCacheCells]);
+        rig.scheduler.dropCache();
+        pipeline!.settle();
+        assert.deepEqual([rig.engine.usedCells, last.usedCells], [0, 0], 'nothing but the cache was left');
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('with two sequences or more, every stage has a step as soon as it has none', () => {
+  let pipeline: FakePipeline | null = null;
+  const rig = new SchedulerRig({}, {}, (first) => {
+    pipeline = new FakePipeline(first, 2, () => 2);
+    return pipeline;
+  });
+  for (const first of [1, 2, 3, 4]) rig.submit([first, 5, 6], { maxTokens: 20, ignoreEos: true });
+  rig.drain();
+  assert.equal(pipeline!.mostUnderway, 2);
+  const rowsOfDecoding = rig.engine.steps.slice(6, -6).map(({ rows }) => rows);
+  assert.ok(
+    rowsOfDecoding.every((rows) => rows === 2),
+    `four sequences in two halves: ${rowsOfDecoding}`,
   );
 });

@@ -57,7 +57,9 @@ export const failureCountedOnce: Invariant = {
           once(`${reign}: ${instanceId} attempt ${attempt} begins`, process);
           // What nobody declared has the policy of a single runner, which is held to its pauses.
           if (process.core.state.instances.get(instanceId)?.metaInstanceId === null) return;
-          const count = (inARow.get(key) ?? 0) + 1;
+          // Of a failure from before this reign nobody here knows whether a user has spoken since.
+          const isOwn = told.has(`${reign}: ${instanceId} attempt ${attempt - 1} failed`);
+          const count = (inARow.get(key) ?? 0) + (isOwn ? 1 : 0);
           inARow.set(key, count);
           if (count > LIMITS.instanceRetries)
             throw new Violation(ONCE, `${process.name} retries ${instanceId} ${count} times in a row`);
