@@ -7,6 +7,7 @@ import {
   type InstanceForm,
   isWish,
   type MetaInstanceForm,
+  nodeName,
   type StateForm,
   servedEntries,
 } from './stateForm.js';
@@ -40,8 +41,21 @@ export function describeInstances(state: StateForm, now: number): string {
     clip(nodesText(state, entry), NODES_CHARACTERS),
   ]);
   const table = formatTable(['ID', 'MODEL', 'STATUS', 'RETRIES', 'NODES'], rows);
+  const divided = Object.values(state.instances).filter(({ shards }) => shards.length > 1);
   const problems = entries.filter(isWish).flatMap((wish) => wishProblem(state, wish, now) ?? []);
-  return printable([table, ...problems].join('\n\n'));
+  return printable(
+    [table, ...divided.map((instance) => divisionText(state, instance)), ...problems].join('\n\n'),
+  );
+}
+
+/** Which layers are where, and how far each node is. */
+function divisionText(state: StateForm, instance: InstanceForm): string {
+  const lines = instance.shards.map(({ node_id: nodeId, runner_id: runnerId, ...shard }) => {
+    const status = state.runners[runnerId]?.status ?? 'starting';
+    const layers = `layers ${shard.start_layer} to ${shard.end_layer - 1}`;
+    return `  ${clip(nodeName(state, nodeId), NODES_CHARACTERS)}: ${layers}, ${status}`;
+  });
+  return [`${clip(instance.model_id, MODEL_CHARACTERS)} is divided:`, ...lines].join('\n');
 }
 
 const nameOf = ({ model_id: modelId }: { readonly model_id: string }): string => modelId;

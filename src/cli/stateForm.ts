@@ -36,7 +36,15 @@ export interface InstanceForm {
   readonly attempt: number;
   readonly model_id: string;
   readonly status: string;
-  readonly shards: readonly { readonly node_id: string; readonly runner_id: string }[];
+  readonly shards: readonly {
+    readonly rank: number;
+    readonly world_size: number;
+    readonly node_id: string;
+    readonly runner_id: string;
+    /** Layers from the one to before the other. */
+    readonly start_layer: number;
+    readonly end_layer: number;
+  }[];
 }
 
 /** What a user wants to run. */

@@ -21,7 +21,14 @@ const instance = (instanceId: string, modelId: string, status: string, nodeIds: 
   attempt: 1,
   model_id: modelId,
   status,
-  shards: nodeIds.map((nodeId) => ({ node_id: nodeId, runner_id: `${instanceId}-${nodeId}` })),
+  shards: nodeIds.map((nodeId, rank) => ({
+    rank,
+    world_size: nodeIds.length,
+    node_id: nodeId,
+    runner_id: `${instanceId}-${nodeId}`,
+    start_layer: 4 * rank,
+    end_layer: 4 * rank + 4,
+  })),
 });
 
 const runner = (status: string, more = {}) => ({

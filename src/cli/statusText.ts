@@ -84,11 +84,12 @@ function instanceRows(state: StateForm, instance: InstanceForm): string[][] {
   const requests = Object.values(state.tasks).filter(
     (task) => task.instance_id === instanceId && task.status === 'running',
   ).length;
-  return instance.shards.map(({ node_id: nodeId, runner_id: runnerId }) => {
+  return instance.shards.map(({ node_id: nodeId, runner_id: runnerId, rank, world_size: size }) => {
     const runner = state.runners[runnerId];
     const isGone = (state.nodes[nodeId]?.status ?? 'dead') === 'dead';
+    const part = size > 1 ? ` ${rank + 1}/${size}` : '';
     return [
-      clip(instance.model_id, MODEL_CHARACTERS),
+      clip(instance.model_id, MODEL_CHARACTERS - part.length) + part,
       isGone ? 'node is dead' : runnerText(runner),
       clip(nodeName(state, nodeId), RUNNER_NODE_CHARACTERS),
       String(requests),

@@ -31,7 +31,14 @@ function instance(id: string, wishId: string | null, nodeIds: readonly string[])
     attempt: 1,
     model_id: wishId === null ? 'plain' : 'large',
     status: 'ready',
-    shards: nodeIds.map((nodeId) => ({ node_id: nodeId, runner_id: `${id}-${nodeId}` })),
+    shards: nodeIds.map((nodeId, rank) => ({
+      rank,
+      world_size: nodeIds.length,
+      node_id: nodeId,
+      runner_id: `${id}-${nodeId}`,
+      start_layer: 4 * rank,
+      end_layer: 4 * rank + 4,
+    })),
   };
 }
 
@@ -229,4 +236,16 @@ test('foreign names and reasons cannot steer the terminal, nor look like lines o
     assert.ok(!text.includes('\u001b'));
     assert.doesNotMatch(text, /^\s*shoal delete everything/m);
   }
+});
+
+test('a model over several nodes shows each part: its rank, its layers and how far its node is', () => {
+  const state = stateWith([wish()], [instance('i1', WISH_ID, ['n1', 'n2'])]);
+  const listed = describeInstances(state, NOW);
+  assert.match(
+    listed,
+    /large is divided:\n {2}desk: layers 0 to 3, starting\n {2}laptop: layers 4 to 7, starting/,
+  );
+  const shown = describeState(state, NOW);
+  assert.match(shown, /large 1\/2 +starting +desk/);
+  assert.match(shown, /large 2\/2 +starting +laptop/);
 });

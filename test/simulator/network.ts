@@ -12,6 +12,12 @@ import type { VirtualTime } from './virtualTime.js';
 
 type Payload = { readonly control: PeerMessage } | { readonly stream: StreamMessage };
 
+interface Held {
+  readonly payload: Payload;
+  /** What was on the way when the cable was cut goes before what was sent after that. */
+  readonly number: number;
+}
+
 /** One connection of two processes; a stream lives on the one that it was opened on, and ends with it. */
 export interface Link {
   readonly ends: readonly [Process, Process];
@@ -21,7 +27,7 @@ export interface Link {
   /** What was last sent from an end arrives then. */
   readonly lastArrival: [number, number];
   /** Sent from an end into a cut cable, and sent again when it is whole. */
-  readonly held: [Payload[], Payload[]];
+  readonly held: [Held[], Held[]];
 }
 
 export interface Weather {
@@ -128,13 +134,15 @@ export class Network {
     if (link === undefined || end === null || !link.isOpen[end]) return false;
     this.sent.messages += 1;
     const holds = this.#cuts.get(`${from.machine.id}>${to.id}`);
+    const number = this.sent.messages;
     if (holds !== undefined) {
-      if (holds || 'stream' in payload) link.held[end].push(payload);
-    } else this.#carry(link, end, payload);
+      if (holds || 'stream' in payload) link.held[end].push({ payload, number });
+    } else this.#carry(link, end, { payload, number });
     return true;
   }
 
-  #carry(link: Link, end: 0 | 1, payload: Payload): void {
+  #carry(link: Link, end: 0 | 1, sent: Held): void {
+    const { payload } = sent;
     const { drop, repeat, reorders } = this.weather;
     const isControl = 'control' in payload;
     if (isControl && drop > 0 && this.#random.chance(drop)) return;
@@ -145,11 +153,12 @@ export class Network {
         arrival = Math.max(arrival, link.lastArrival[end]);
         link.lastArrival[end] = arrival;
       }
-      this.#time.after(arrival - this.#time.now, () => this.#arrive(link, end, payload));
+      this.#time.after(arrival - this.#time.now, () => this.#arrive(link, end, sent));
     }
   }
 
-  #arrive(link: Link, end: 0 | 1, payload: Payload): void {
+  #arrive(link: Link, end: 0 | 1, sent: Held): void {
+    const { payload } = sent;
     const other = (1 - end) as 0 | 1;
     if (!link.isOpen[other]) return;
     const [from, to] = [link.ends[end], link.ends[other]];
@@ -157,7 +166,7 @@ export class Network {
     if (holds === undefined) {
       if ('control' in payload) to.received(from, payload.control);
       else to.streamReceived(from, payload.stream, link);
-    } else if (holds || 'stream' in payload) link.held[end].push(payload);
+    } else if (holds || 'stream' in payload) link.held[end].push(sent);
   }
 
   /** The process at one end is gone: the other hears of it, unless the cable is cut. */
@@ -211,7 +220,8 @@ export class Network {
     const link = this.#links.get(pairOf(from, to));
     if (link !== undefined) {
       const end = link.ends[0].machine === from ? 0 : 1;
-      for (const payload of link.held[end].splice(0)) this.#carry(link, end, payload);
+      const held = link.held[end].splice(0).sort((a, b) => a.number - b.number);
+      for (const sent of held) this.#carry(link, end, sent);
       // A half that did not learn of the other's end learns it now, from the reset that answers its next words.
       for (const half of [0, 1] as const) {
         if (!link.isOpen[(1 - half) as 0 | 1])
