@@ -29,10 +29,7 @@ console.log(
 console.log('|---|---|---|---|---|---|---|');
 for (const format of FORMATS) {
   const path = randomModel(shapeName as ShapeName & keyof typeof SHAPES, format);
-  const model = placementShape(basename(path) as ModelId, cardOf(readGguf(path), format), {
-    canBeSliced: false,
-    reason: 'one machine is asked.',
-  });
+  const model = placementShape(basename(path) as ModelId, cardOf(readGguf(path), format));
   // The two take turns, so that what else the machine does meets both; of each the fastest counts.
   let speed: NodeSpeed = { memoryBytesPerSecond: 0, operationsPerSecond: 0 };
   let measured = { tokenMs: Number.POSITIVE_INFINITY, firstTokenMs: Number.POSITIVE_INFINITY };

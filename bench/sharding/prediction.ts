@@ -62,10 +62,7 @@ export async function predictTokenMs({
     ),
   );
   const modelId = 'model' as ModelId;
-  const model = placementShape(modelId, cardOf(readGguf(modelPath), modelId), {
-    canBeSliced: true,
-    dimensions: [],
-  });
+  const model = placementShape(modelId, cardOf(readGguf(modelPath), modelId));
   const placed = place({
     model,
     nodes,

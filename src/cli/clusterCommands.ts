@@ -12,8 +12,8 @@ import type { InstanceRecord } from '../control/state.js';
 import type { ModelCatalogue } from '../models/catalogue.js';
 import { ShoalError } from '../shared/errors.js';
 import type { InstanceId, MetaInstanceId, ModelId } from '../shared/ids.js';
+import { placementShape } from '../worker/placementShape.js';
 import { divisionProblem, memoryOfShards } from './newInstance.js';
-import { shapeOf } from './servedModels.js';
 
 export class PeopleCommands implements ClusterCommands {
   readonly #cluster: ClusterNode;
@@ -118,7 +118,7 @@ export class PeopleCommands implements ClusterCommands {
     if (told !== undefined) return told;
     const found = await this.#catalogue.resolve(modelId);
     // A path leads to a file too, but no node would know the model by it.
-    if (found.modelId === modelId) return shapeOf(modelId, found.card);
+    if (found.modelId === modelId) return placementShape(modelId, found.card);
     throw new ShoalError(
       'model_not_found',
       `There is no model \`${modelId}\`; that file is \`${found.modelId}\`.`,

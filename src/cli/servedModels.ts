@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import type { ModelShape } from '../control/placement/types.js';
 import type { MetaInstanceWish } from '../control/state.js';
-import type { ModelCard } from '../models/card.js';
 import type { ModelCatalogue, ResolvedModel } from '../models/catalogue.js';
 import type { MetaInstanceId, ModelId } from '../shared/ids.js';
 import { placementShape } from '../worker/placementShape.js';
@@ -53,16 +52,8 @@ export function wishesFor(
       contextTokens: context,
       sequences,
     },
-    shape: shapeOf(modelId, card),
+    shape: placementShape(modelId, card),
   }));
-}
-
-/** What placement has to know of a model. */
-export function shapeOf(modelId: ModelId, card: ModelCard): ModelShape {
-  return placementShape(modelId, card, {
-    canBeSliced: false,
-    reason: 'no engine of this version computes slices of it.',
-  });
 }
 
 /**

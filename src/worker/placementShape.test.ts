@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { place } from '../control/placement/place.js';
 import { ShardSizes } from '../control/placement/shardMemory.js';
-import type { PlacementRequest, TensorSlices } from '../control/placement/types.js';
+import type { PlacementRequest } from '../control/placement/types.js';
 import { cardOf, type ModelCard } from '../models/card.js';
 import { readGguf } from '../models/gguf/reader.js';
 import { writeGguf } from '../models/gguf/writer.js';
@@ -17,8 +17,6 @@ import { type FitWish, fitModel } from './fitModel.js';
 import { placementShape } from './placementShape.js';
 
 const MODEL = 'small' as ModelId;
-const SLICES: TensorSlices = { canBeSliced: false, reason: 'this test does not ask for slices.' };
-
 function cardWith(layers: number, tied: boolean, contextLength: number, feedForward: number): ModelCard {
   const folder = mkdtempSync(join(tmpdir(), 'shoal-shape-'));
   const path = join(folder, 'small.gguf');
@@ -42,7 +40,7 @@ const anyCard = fc.constantFrom(...CARDS);
 
 function onOneNode(card: ModelCard, memoryOfferedBytes: number, wish: FitWish): PlacementRequest {
   return {
-    model: placementShape(MODEL, card, SLICES),
+    model: placementShape(MODEL, card),
     nodes: [
       {
         nodeId: 'a' as NodeId,
@@ -82,7 +80,7 @@ test('R36: memory of any shard is what the estimate says', () => {
       const endLayer = startLayer + 1 + (other % mostLayers);
       const boundaries = Array.from({ length: card.layers + 1 }, (_, layer) => layer);
       const sizes = new ShardSizes(
-        placementShape(MODEL, card, SLICES),
+        placementShape(MODEL, card),
         { contextTokens, sequences, cacheCells: contextTokens * sequences },
         boundaries,
       );

@@ -1,8 +1,9 @@
 /** A model's card as placement wants it: the numbers of `estimateMemory`, taken apart. Pure. */
-import type { ModelShape, TensorSlices } from '../control/placement/types.js';
+import type { ModelShape } from '../control/placement/types.js';
 import type { ModelCard, ModelShape as NetworkShape } from '../models/card.js';
 import { estimateMemory } from '../models/memory.js';
 import { legalCuts } from '../models/sharding/legalCuts.js';
+import { tensorSlices } from '../models/sharding/tensorSlices.js';
 import { ShoalError } from '../shared/errors.js';
 import type { ModelId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
@@ -13,10 +14,9 @@ const F32_BYTES = 4;
 const OPERATIONS_PER_WEIGHT = 2;
 
 /**
- * @param slices how the engine can divide the model
  * @throws {ShoalError} `model_unsupported` when the card has no shape
  */
-export function placementShape(modelId: ModelId, card: ModelCard, slices: TensorSlices): ModelShape {
+export function placementShape(modelId: ModelId, card: ModelCard): ModelShape {
   const { shape } = card;
   if (shape === null) {
     throw new ShoalError('model_unsupported', card.refusal ?? `${card.name} does not describe its network.`);
@@ -51,7 +51,7 @@ export function placementShape(modelId: ModelId, card: ModelCard, slices: Tensor
       headOperations: OPERATIONS_PER_WEIGHT * shape.hiddenSize * shape.vocabularySize,
     },
     cuts: legalCuts(card),
-    slices,
+    slices: tensorSlices(card),
   };
 }
 

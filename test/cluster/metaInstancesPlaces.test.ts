@@ -98,7 +98,7 @@ describe('MetaInstances and room for them', { concurrency: 3 }, () => {
       for (const path of ['/meta_instance', '/place_instance']) {
         const tooLarge = await refusal(asking, path, { node_ids: [small.nodeId] });
         assert.equal(tooLarge.details.can_fit_later, false);
-        assert.match(reasonOf(tooLarge, small.nodeId), /MiB|MB/);
+        assert.match(reasonOf(tooLarge, small.nodeId), /[KM]iB/);
         const nowhere = await refusal(asking, path, {});
         for (const { nodeId } of [asking, small]) assert.ok(reasonOf(nowhere, nodeId).length > 0);
       }

@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { randomModel } from '../../../bench/engine/randomModel.js';
 import { ShardSizes } from '../../../src/control/placement/shardMemory.js';
 import { cardOf } from '../../../src/models/card.js';
-import { tensorSlices } from '../../../src/models/sharding/tensorSlices.js';
 import { joinedHeader } from '../../../src/models/splitFiles.js';
 import type { ModelId } from '../../../src/shared/ids.js';
 import { ENGINE } from '../../../src/shared/limits.js';
@@ -35,7 +34,7 @@ it('R36: slices of the 0.6B shape take what is estimated, within 5 %', {
   for (const format of ['q8_0', 'q4_0'] as const) {
     const path = randomModel('qwen3-0.6b', format, folder);
     const card = cardOf(joinedHeader(path), 'random');
-    const shape = placementShape('random' as ModelId, card, tensorSlices(card));
+    const shape = placementShape('random' as ModelId, card);
     const size = { contextTokens: CELLS, sequences: SEQUENCES, cacheCells: CELLS };
     const sizes = new ShardSizes(shape, size, [0, shape.layers]);
     for (const [rank, worldSize] of cases[format]) {
