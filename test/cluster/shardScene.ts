@@ -42,8 +42,12 @@ export function pidsOf({ instance, state }: Shown): number[] {
 
 export const rankOn = ({ instance }: Shown, rank: number): string => instance?.shards[rank]?.node_id ?? '';
 
-/** What side channels have left in the home of a node. */
-export function leftOf({ home }: NodeProcess): string[] {
+/** Waits until side channels have left nothing in the home of a node. */
+export async function untilNoPipes(node: NodeProcess): Promise<void> {
+  await node.until('without pipes', () => leftOf(node).length === 0);
+}
+
+function leftOf({ home }: NodeProcess): string[] {
   try {
     return readdirSync(join(home, 'side-channels'));
   } catch (error) {

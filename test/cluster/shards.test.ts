@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NodeProcess } from '../support/nodeProcess.js';
 import { answer, client, MODEL, post, question, SLOWLY } from './scene.js';
-import { leftOf, pidsOf, rankOn, untilFailure, untilServed } from './shardScene.js';
+import { pidsOf, rankOn, untilFailure, untilNoPipes, untilServed } from './shardScene.js';
 import { Cluster, kill, remove, untilEnded, untilNothingLeft, untilWish, wishFor } from './wishScene.js';
 
 const BOUND = { timeout: 180_000 };
-const SHAPE = { context_length: 512, max_sequences: 2 };
-const QUERY = `model_id=${MODEL}&context_length=512&max_sequences=2`;
+/** One sequence: the KV cache is as small on a roomy node as on one that is short of memory. */
+const SHAPE = { context_length: 512, max_sequences: 1 };
+const QUERY = `model_id=${MODEL}&context_length=512&max_sequences=1`;
 
 interface Previews {
   readonly previews: readonly {
@@ -78,7 +79,7 @@ describe('models over several nodes', { concurrency: 2 }, () => {
       for (const node of cluster.group.nodes) assert.equal(await answer(node), expected);
       await remove(small, id);
       await untilNothingLeft(cluster.group.nodes, id);
-      for (const node of cluster.group.nodes) assert.deepEqual(leftOf(node), []);
+      for (const node of cluster.group.nodes) await untilNoPipes(node);
     },
   );
 
@@ -120,7 +121,7 @@ describe('models over several nodes', { concurrency: 2 }, () => {
       await remove(asked, id);
       await untilNothingLeft(cluster.group.nodes, id);
       for (const pid of pidsOf(before)) await untilEnded(pid);
-      for (const node of cluster.group.nodes) assert.deepEqual(leftOf(node), []);
+      for (const node of cluster.group.nodes) await untilNoPipes(node);
     },
   );
 
@@ -145,8 +146,7 @@ describe('models over several nodes', { concurrency: 2 }, () => {
         await untilNothingLeft(cluster.group.nodes, next);
       }
       for (const pid of pids) await untilEnded(pid);
-      const left = () => cluster.group.nodes.flatMap(leftOf);
-      await asked.until('without pipes', () => left().length === 0);
+      for (const node of cluster.group.nodes) await untilNoPipes(node);
 
       // A runner that cannot load ends the other, which waits for it.
       const [, , right] = cluster.group.nodes as [NodeProcess, NodeProcess, NodeProcess];
@@ -156,7 +156,7 @@ describe('models over several nodes', { concurrency: 2 }, () => {
       assert.ok(armed.status === 200 || armed.status === 404);
       await remove(asked, last);
       await untilNothingLeft(cluster.group.nodes, last);
-      await asked.until('without pipes', () => left().length === 0);
+      for (const node of cluster.group.nodes) await untilNoPipes(node);
     },
   );
 
@@ -175,7 +175,7 @@ describe('models over several nodes', { concurrency: 2 }, () => {
       const back = await cluster.restart(right, asked, '--name', 'right');
       const again = await untilServed(asked, id, 2);
       assert.equal(await answer(back), expected);
-      assert.equal(again.wish.errors.length, 1);
+      assert.equal(again.wish.errors.length, 1, JSON.stringify(again.wish.errors));
 
       await Promise.all([kill(asked), kill(left), kill(back)]);
       for (const pid of pidsOf(again)) await untilEnded(pid);

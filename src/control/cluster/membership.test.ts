@@ -293,3 +293,11 @@ test('R56: two nodes that lose their link, or one direction of it, stay alive th
     });
   }
 });
+
+test('R56: a dead node that is linked again is alive at once, also to whoever looks before the next tick', () => {
+  const membership = linked(PEER);
+  membership.linkClosed(PEER);
+  assert.equal(statusAt(membership, PEER, 0, confirmDeathMs), 'dead');
+  membership.linkOpened(PEER, 2, confirmDeathMs + 1);
+  assert.equal(membership.status(PEER, confirmDeathMs + 1), 'alive');
+});

@@ -50,6 +50,12 @@ export class Membership {
       echoedAt: now,
       pulse: pulse?.role === 'leaving' ? null : pulse,
     });
+    this.#isBack(nodeId, now);
+  }
+
+  /** Whoever looks before the next tick shall not take it for lost once more. */
+  #isBack(nodeId: NodeId, now: number): void {
+    if (this.isHeard(nodeId, now)) this.#lostSince.delete(nodeId);
   }
 
   linkClosed(nodeId: NodeId): void {
@@ -65,6 +71,7 @@ export class Membership {
     peer.pulse = pulse;
     peer.heardAt = now;
     peer.echoedAt = Math.max(peer.echoedAt, this.#sentAt.get(pulse.echo) ?? 0);
+    this.#isBack(nodeId, now);
     return true;
   }
 
