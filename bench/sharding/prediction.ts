@@ -6,6 +6,7 @@ import { cardOf } from '../../src/models/card.js';
 import { readGguf } from '../../src/models/gguf/reader.js';
 import type { ModelId, NodeId } from '../../src/shared/ids.js';
 import type { MeasuredSpeed } from '../../src/shared/nodeSpeed.js';
+import type { RunnerPart } from '../../src/shared/runnerProtocol.js';
 import { placementShape } from '../../src/worker/placementShape.js';
 import { runBenchmark } from '../../src/worker/speed/runBenchmark.js';
 import type { Cable } from './delayingProxy.js';
@@ -21,19 +22,19 @@ export interface PredictionQuestion {
   readonly modelPath: string;
   readonly sharding: 'Pipeline' | 'Tensor';
   readonly cable: Cable;
-  /** Of the first rank of a pipeline. */
-  readonly layers: number;
+}
+
+export interface Predicted {
+  /** Between two tokens of a single stream, in milliseconds. */
+  readonly tokenMs: number;
+  /** By rank, layers [first, end). */
+  readonly layers: RunnerPart['layers'];
 }
 
 let measured: Promise<MeasuredSpeed> | null = null;
 
-/** Between two tokens of a single stream, in milliseconds. */
-export async function predictTokenMs({
-  modelPath,
-  sharding,
-  cable,
-  layers,
-}: PredictionQuestion): Promise<number> {
+/** Where placement would cut, and how fast it says that this is. */
+export async function predict({ modelPath, sharding, cable }: PredictionQuestion): Promise<Predicted> {
   measured ??= measureOnce();
   const { memoryBytesPerSecond, operationsPerSecond } = await measured;
   const nodes = NODES.map(
@@ -79,11 +80,8 @@ export async function predictTokenMs({
     },
   });
   if (placed.kind === 'refused') throw new Error(placed.message);
-  const [first] = placed.shards;
-  if (sharding === 'Pipeline' && first!.endLayer !== layers) {
-    console.log(`(predicted for a cut before layer ${first!.endLayer}, measured with one before ${layers})`);
-  }
-  return placed.prediction.tokenMs;
+  const layers = placed.shards.map(({ startLayer, endLayer }) => ({ first: startLayer, end: endLayer }));
+  return { tokenMs: placed.prediction.tokenMs, layers };
 }
 
 async function measureOnce(): Promise<MeasuredSpeed> {

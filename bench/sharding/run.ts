@@ -4,28 +4,29 @@
  * turns; a ratio is the median over the rounds. `delays` puts a cable between the ranks, with the cost model's word on it
  * beside. Needs two free cores. Linux only.
  */
-import { type Format, randomModel, SHAPES, type ShapeName } from '../engine/randomModel.js';
+import { type Format, randomModel, type ShapeName } from '../engine/randomModel.js';
 import { median } from '../median.js';
-import { predictTokenMs } from './prediction.js';
+import { predict } from './prediction.js';
 import { type Measured, measure, Side } from './side.js';
 
 const [part = 'pipeline', shape = 'qwen3-0.6b', format = 'q4_0', roundCount = '5'] = process.argv.slice(2);
 const modelPath = randomModel(shape as ShapeName, format as Format);
-const { layers } = SHAPES[shape as ShapeName];
 const rounds = Number(roundCount);
 const DELAYS_MS = [0, 0.2, 1, 5];
 const GIGABIT = 125e6;
-const middle = layers / 2;
+const NO_CABLE = { delayMs: 0, bytesPerSecond: 1e10 };
 
 if (part === 'delays') await delays();
 else await compare(part === 'tensor' ? 'Tensor' : 'Pipeline');
 
 async function compare(sharding: 'Pipeline' | 'Tensor'): Promise<void> {
-  console.log(`${sharding}, ${shape}, ${format}, ${rounds} rounds\n`);
+  console.log(`${sharding}, ${shape}, ${format}, ${rounds} rounds`);
+  const { layers } = await predict({ modelPath, sharding, cable: NO_CABLE });
+  console.log(`layers by rank: ${layers.map(({ first, end }) => end - first).join(', ')}\n`);
   console.log('| sequences | one rank tok/s | two ranks tok/s | ratio | busy, rank 0 | busy, rank 1 |');
   console.log('|---|---|---|---|---|---|');
-  const whole = await Side.start({ modelPath, layers, ranks: 1, sharding });
-  const two = await Side.start({ modelPath, layers, ranks: 2, sharding });
+  const whole = await Side.start({ modelPath, layers: null, sharding });
+  const two = await Side.start({ modelPath, layers, sharding });
   try {
     for (const sequences of [1, 2, 4, 8]) {
       const pairs: { one: Measured; two: Measured }[] = [];
@@ -58,13 +59,13 @@ async function delays(): Promise<void> {
   console.log('|---|---|---|---|---|---|---|');
   for (const delayMs of DELAYS_MS) {
     const cable = { delayMs, bytesPerSecond: GIGABIT };
-    const side = await Side.start({ modelPath, layers, ranks: 2, sharding, cable });
+    const { layers, tokenMs: predictedMs } = await predict({ modelPath, sharding, cable });
+    const side = await Side.start({ modelPath, layers, sharding, cable });
     try {
       const runs: Measured[] = [];
       for (let round = 0; round < rounds; round += 1) runs.push(await measure(side, 1));
       const four = await measure(side, 4);
       const tokenMs = median(runs.map(({ tokensPerSecond }) => 1e3 / tokensPerSecond));
-      const predictedMs = await predictTokenMs({ modelPath, sharding, cable, layers: middle });
       const error = (100 * (predictedMs - tokenMs)) / tokenMs;
       const bytes = median(runs.map(({ bytesPerToken }) => bytesPerToken));
       const messages = median(runs.map(({ messagesPerToken }) => messagesPerToken));

@@ -1,6 +1,6 @@
 /** A model in one runner process, or over several, that is asked for tokens. */
 import { decodeEndpoint, encodeEndpoint } from '../../src/collective/connect/endpoint.js';
-import { evenLayers, type RankPlan, RankWorld } from '../../test/runner/rankWorld.js';
+import { type RankPlan, RankWorld } from '../../test/runner/rankWorld.js';
 import { RunnerClient } from '../../test/runner/runnerClient.js';
 import { type Cable, DelayingProxy } from './delayingProxy.js';
 import { busiestMs, threadTimesMs } from './processorTime.js';
@@ -17,9 +17,9 @@ const SETTINGS = {
 } as const;
 
 export interface SidePlan extends Pick<RankPlan, 'modelPath'> {
-  readonly ranks: number;
   readonly sharding: 'Pipeline' | 'Tensor';
-  readonly layers: number;
+  /** By rank; null for a whole model in one process. */
+  readonly layers: RankPlan['layers'] | null;
   readonly cable?: Cable;
 }
 
@@ -48,8 +48,8 @@ export class Side {
     this.#stop = stop;
   }
 
-  static async start({ modelPath, ranks, sharding, layers: count, cable }: SidePlan): Promise<Side> {
-    if (ranks === 1) {
+  static async start({ modelPath, sharding, layers, cable }: SidePlan): Promise<Side> {
+    if (layers === null) {
       const runner = new RunnerClient();
       runner.load(modelPath, SETTINGS);
       await runner.ready();
@@ -66,9 +66,6 @@ export class Side {
         }),
       );
     };
-    // A slice has a part of every layer.
-    const whole = { first: 0, end: count };
-    const layers = sharding === 'Pipeline' ? evenLayers(count, ranks) : new Array(ranks).fill(whole);
     const world = await RankWorld.start({ modelPath, sharding, layers, settings: SETTINGS, reroute });
     await world.ready();
     return new Side(world.runners, proxies, () => world.stop());

@@ -89,7 +89,12 @@ const engines = fc
 
 /** One step, with the laws that hold in every one. */
 function checkedStep(rig: SchedulerRig, isUndisturbed: boolean): void {
-  const decoding = rig.tasks.filter((task) => !task.answer.hasEnded && task.answer.tokens[0]!.length > 0);
+  // Choices that cannot share their prompt begin one by one: the first may be over before the next has begun.
+  const decoding = rig.tasks.filter(
+    ({ answer }) =>
+      !answer.hasEnded &&
+      answer.tokens.some((tokens, choice) => tokens.length > 0 && answer.reasons[choice] === null),
+  );
   const before = decoding.map((task) => task.answer.tokens.flat().length + finished(task));
   rig.step();
   const { usedCells, totalCells, runningSequences } = rig.scheduler.load;

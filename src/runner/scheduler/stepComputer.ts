@@ -109,7 +109,7 @@ export class StepComputer {
   #conclude(step: Step, outcome: StepOutcome): void {
     switch (outcome.kind) {
       case 'drawn':
-        this.#commit(step.plan, outcome.drawn);
+        this.#commit(step, outcome.drawn);
         break;
       case 'aborted':
         // Whoever set the flag has sent a cancel as well; the rows are planned anew without the cancelled request.
@@ -163,11 +163,14 @@ export class StepComputer {
     }
   }
 
-  #commit(plan: readonly PlannedRows[], drawn: readonly Drawn[]): void {
+  #commit({ number, plan }: Step, drawn: readonly Drawn[]): void {
     const { slots, clock } = this.#components;
-    const failed = this.#failures.flatMap(({ step }) => step.plan.map(({ sequence }) => sequence));
+    // Rows after those that have failed stand nowhere; they are cut back with them. Those before are as good as any: a
+    // first stage that fails says so before the last one has answered the step before.
+    const failed = this.#failures
+      .filter(({ step }) => step.number < number)
+      .flatMap(({ step }) => step.plan.map(({ sequence }) => sequence));
     for (const { request, sequence, count } of plan) {
-      // Rows after those that have failed stand nowhere; they are cut back with them.
       if (request.hasEnded || failed.includes(sequence)) continue;
       slots.ledger.append(sequence.slot, count);
       sequence.computed += count;
