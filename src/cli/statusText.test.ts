@@ -110,8 +110,8 @@ test('every shard of a model is shown on its node, with what counts for it', () 
   const text = describeState(THREE, NOW);
   assert.match(lineWith(text, 'aaaaaaaa'), /^shoal-guide +running +desk +1 +3\.0 GiB +aaaaaaaa$/);
   const shards = text.split('\n').filter((line) => line.endsWith('bbbbbbbb'));
-  assert.match(shards[0] ?? '', /^large +loading 46 % +laptop +0 /);
-  assert.match(shards[1] ?? '', /^large +node is dead +old +0 +bbbbbbbb$/);
+  assert.match(shards[0] ?? '', /^large 1\/2 +loading 46 % +laptop +0 /);
+  assert.match(shards[1] ?? '', /^large 2\/2 +node is dead +old +0 +bbbbbbbb$/);
 });
 
 test('a dead node is told with what went with it, that it comes back, and how to drop it', () => {

@@ -80,7 +80,7 @@ test('R7: a rank that stands still while nothing is to be done is named by the o
     world.runners[CULPRIT]!.child.kill('SIGSTOP');
     for (const rank of [0, 2]) {
       const { code, details } = await faultOf(world.runners[rank]!);
-      assert.deepEqual([code, details?.['rank']], ['deadline_exceeded', CULPRIT]);
+      assert.deepEqual([code, details?.rank], ['deadline_exceeded', CULPRIT]);
     }
   });
 });
