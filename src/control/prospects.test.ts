@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { apply } from './apply.js';
 import type { ControlEvent } from './events.js';
-import { hasProspect } from './prospects.js';
+import { hasProspect, isAccountedFor } from './prospects.js';
 import type { InstanceRecord } from './state.js';
 import {
   instanceCreated,
@@ -54,4 +54,12 @@ test('R60: a wish is made come true until it has failed for good or is taken bac
   assert.equal(after(...served, failedRunner(null)), true, 'the master starts it anew');
   const failed = apply(stateAfter(...served, failedRunner(null)), wishFailed);
   assert.equal(hasProspect(failed, MODEL), false);
+});
+
+test('R60: an instance that the state never had is not one that is gone', () => {
+  const knows = (...events: ControlEvent[]) => isAccountedFor(stateAfter(...events), 'a' as never);
+  assert.equal(knows(), false);
+  assert.equal(knows(instanceCreated('b')), false);
+  assert.equal(knows(instanceCreated('a')), true);
+  assert.equal(knows(instanceCreated('a'), instanceDeleted('a')), true);
 });

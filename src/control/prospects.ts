@@ -1,5 +1,5 @@
 /** Whether a model that nobody serves now may be served again without anybody's doing. */
-import type { ModelId } from '../shared/ids.js';
+import type { InstanceId, ModelId } from '../shared/ids.js';
 import { instanceStatus, isNodeGone, runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord } from './state.js';
 
@@ -12,6 +12,11 @@ export function hasProspect(state: ClusterState, modelId: ModelId): boolean {
     if (instance.modelId === modelId && mayComeBack(state, instance)) return true;
   }
   return false;
+}
+
+/** Does the state say what became of an instance? One that it never had is of a master whose last words it lacks. */
+export function isAccountedFor(state: ClusterState, instanceId: InstanceId): boolean {
+  return state.instances.has(instanceId) || state.deletedInstances.includes(instanceId);
 }
 
 function mayComeBack(state: ClusterState, instance: InstanceRecord): boolean {

@@ -7,7 +7,7 @@ export const LIMITS = {
   requestBodyBytes: 8 * 1024 * 1024,
   /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
   instanceQueueRequests: 256,
-  /** Places that one request may move to when it loses the one it had, and runners that may die while they compute it. */
+  /** Places that one request may lose after they began, or in a row before they did; and runners that may die while they compute it. */
   requestMoves: 8,
   requestCrashes: 3,
   /** Requests that the runner's scheduler holds back while the KV cache is full; they wait in arrival order. */

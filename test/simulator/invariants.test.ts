@@ -368,6 +368,17 @@ const CASES: readonly Case[] = [
     harm: appending((event) => (event.kind === 'InstanceFailed' ? [event, event] : [event])),
   },
   {
+    what: 'attempts follow each other without a failure between them',
+    invariant: 'failure-counted-once',
+    declares: true,
+    faults: ['runnerDeath'],
+    harm: appending((event) =>
+      event.kind === 'InstanceRetrying'
+        ? Array.from({ length: 12 }, (_, more) => ({ ...event, attempt: event.attempt + 100 * more }))
+        : [event],
+    ),
+  },
+  {
     what: 'an instance is retried as well as deleted',
     invariant: 'failure-counted-once',
     declares: true,

@@ -16,6 +16,7 @@ interface Held {
   readonly payload: Payload;
   /** What was on the way when the cable was cut goes before what was sent after that. */
   readonly number: number;
+  hasArrived: boolean;
 }
 
 /** One connection of two processes; a stream lives on the one that it was opened on, and ends with it. */
@@ -28,6 +29,8 @@ export interface Link {
   readonly lastArrival: [number, number];
   /** Sent from an end into a cut cable, and sent again when it is whole. */
   readonly held: [Held[], Held[]];
+  /** Words of streams from an end, in their order: one that comes before its turn waits for those before it. */
+  readonly onTheWay: [Held[], Held[]];
 }
 
 export interface Weather {
@@ -90,6 +93,7 @@ export class Network {
       opensAt: [now + delays[0], now + delays[1]],
       lastArrival: [now, now],
       held: [[], []],
+      onTheWay: [[], []],
     };
     this.#links.set(pairOf(a, b), link);
     for (const end of [0, 1] as const) {
@@ -134,10 +138,11 @@ export class Network {
     if (link === undefined || end === null || !link.isOpen[end]) return false;
     this.sent.messages += 1;
     const holds = this.#cuts.get(`${from.machine.id}>${to.id}`);
-    const number = this.sent.messages;
+    const sent = { payload, number: this.sent.messages, hasArrived: false };
+    if ('stream' in payload) link.onTheWay[end].push(sent);
     if (holds !== undefined) {
-      if (holds || 'stream' in payload) link.held[end].push({ payload, number });
-    } else this.#carry(link, end, { payload, number });
+      if (holds || 'stream' in payload) link.held[end].push(sent);
+    } else this.#carry(link, end, sent);
     return true;
   }
 
@@ -153,7 +158,7 @@ export class Network {
         arrival = Math.max(arrival, link.lastArrival[end]);
         link.lastArrival[end] = arrival;
       }
-      this.#time.after(arrival - this.#time.now, () => this.#arrive(link, end, sent));
+      this.#time.at(arrival, () => this.#arrive(link, end, sent));
     }
   }
 
@@ -164,9 +169,19 @@ export class Network {
     const [from, to] = [link.ends[end], link.ends[other]];
     const holds = this.#cuts.get(`${from.machine.id}>${to.machine.id}`);
     if (holds === undefined) {
+      sent.hasArrived = true;
       if ('control' in payload) to.received(from, payload.control);
-      else to.streamReceived(from, payload.stream, link);
+      else this.#deliverStreams(link, end);
     } else if (holds || 'stream' in payload) link.held[end].push(sent);
+  }
+
+  #deliverStreams(link: Link, end: 0 | 1): void {
+    const [from, to] = [link.ends[end], link.ends[(1 - end) as 0 | 1]];
+    const waiting = link.onTheWay[end];
+    while (waiting[0]?.hasArrived && link.isOpen[(1 - end) as 0 | 1]) {
+      const { payload } = waiting.shift() as Held;
+      if ('stream' in payload) to.streamReceived(from, payload.stream, link);
+    }
   }
 
   /** The process at one end is gone: the other hears of it, unless the cable is cut. */

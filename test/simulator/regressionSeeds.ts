@@ -87,4 +87,21 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     minutes: 1.5,
     found: 'An instance that its node had never heard of counted as begun once that node was started anew.',
   },
+  {
+    seed: 60_097,
+    minutes: 1.5,
+    found:
+      'A cut cable of the simulator let what was sent after the cut overtake what was on the way: an answer without tokens.',
+  },
+  {
+    seed: 5_319,
+    minutes: 1.5,
+    found: 'Places that were not there yet used up the moves of a request, and its answer ended.',
+  },
+  {
+    seed: 61_113,
+    minutes: 1.5,
+    found:
+      'A new master lacked the instance that a request had lost, and ended it, when its maker was about to ask for it again.',
+  },
 ];

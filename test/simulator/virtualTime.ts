@@ -12,7 +12,12 @@ export class VirtualTime {
   now = 0;
 
   after(ms: number, run: () => void): void {
-    const planned = { at: this.now + ms, order: this.#order++, run };
+    this.at(this.now + ms, run);
+  }
+
+  /** What is planned for the same moment runs in the order of planning, which sums of delays would not keep. */
+  at(moment: number, run: () => void): void {
+    const planned = { at: moment, order: this.#order++, run };
     const heap = this.#heap;
     let at = heap.push(planned) - 1;
     while (at > 0) {

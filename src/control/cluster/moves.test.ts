@@ -39,14 +39,27 @@ test('R60: a request under which runners die is given up after a few; one that o
   assert.match(end.message, /it is gone; it is runner number 3 that died with this request/);
 });
 
-test('R60: moves are bounded, whatever the reason', () => {
+for (const isBegun of [true, false]) {
+  test(`R60: moves are bounded, whatever the reason, from places that ${isBegun ? 'began' : 'never began'}`, () => {
+    let moves: Moves | Fault = UNMOVED;
+    for (let count = 1; count <= LIMITS.requestMoves; count += 1) {
+      moves = after(moves, 'node_lost', isBegun);
+      assert.ok(!('code' in moves) && moves.count === count);
+    }
+    const end = after(moves, 'node_lost', isBegun);
+    assert.ok('code' in end && end.code === 'node_lost');
+  });
+}
+
+test('R60: a place that was not there yet takes no move from an answer that goes on after it', () => {
   let moves: Moves | Fault = UNMOVED;
-  for (let count = 1; count <= LIMITS.requestMoves; count += 1) {
-    moves = after(moves, 'node_lost');
-    assert.ok(!('code' in moves) && moves.count === count);
+  for (let loss = 1; loss <= LIMITS.requestMoves; loss += 1) {
+    moves = after(moves, 'not_ready');
+    assert.ok(!('code' in moves));
+    moves = after(moves, 'runner_failed', false);
+    assert.ok(!('code' in moves) && moves.count === 2 * loss);
   }
-  const end = after(moves, 'node_lost');
-  assert.ok('code' in end && end.code === 'node_lost');
+  assert.ok('code' in after(moves, 'not_ready'));
 });
 
 test('R14, R60: each place of a request is a task of its own', () => {

@@ -10,6 +10,8 @@ import { LIMITS, TIMES } from '../../shared/limits.js';
 /** What a request has been through. Times are on the node's monotonic clock. */
 export interface Moves {
   readonly count: number;
+  /** Places that were lost after something was computed there. */
+  readonly losses: number;
   /** Runners that died while they computed it. */
   readonly crashes: number;
   /** Places in a row that were lost before anything was computed there: the state may be behind what happens. */
@@ -27,6 +29,7 @@ export interface Moves {
 
 export const UNMOVED: Moves = {
   count: 0,
+  losses: 0,
   crashes: 0,
   fruitless: 0,
   fault: null,
@@ -67,13 +70,15 @@ export function moved(before: Moves, { fault, isBegun, instanceId }: Break, now:
     const message = `${fault.message}; it is runner number ${crashes} that died with this request, which is not moved again`;
     return { ...fault, message };
   }
-  const count = before.count + 1;
-  if (count > LIMITS.requestMoves) {
+  const losses = before.losses + (isBegun ? 1 : 0);
+  const fruitless = isBegun ? 0 : before.fruitless + 1;
+  // A place that never began is a mistake of the asking: it uses up nothing, unless one follows the other.
+  if (Math.max(losses, fruitless) > LIMITS.requestMoves) {
     return { ...fault, message: `${fault.message}; the request was moved ${before.count} times already` };
   }
-  const fruitless = isBegun ? 0 : before.fruitless + 1;
   return {
-    count,
+    count: before.count + 1,
+    losses,
     crashes,
     fruitless,
     fault,

@@ -3,7 +3,7 @@ import type { Fault } from '../../shared/errors.js';
 import type { InstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
 import { instanceStatus } from '../instances.js';
-import { hasProspect } from '../prospects.js';
+import { hasProspect, isAccountedFor } from '../prospects.js';
 import { chooseInstance } from '../routing.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import { NO_FACTS } from './facts.js';
@@ -149,10 +149,17 @@ export class Wants {
       const avoid = this.#avoided(task, now, wallMs);
       if (avoid !== undefined) {
         this.#ask(this.#tasks.asks(task, { ...moves, askAt: null }), avoid, now);
-      } else if (!hasProspect(state, modelId)) {
+      } else if (!hasProspect(state, modelId) && !this.#mayReturn(task, now)) {
         this.endTask(taskId, 'failed', moves.fault, now);
       }
     }
+  }
+
+  /** A new master may lack the instance that an earlier one made; whoever wants it says so again before long. */
+  #mayReturn({ moves }: OpenTask, now: number): boolean {
+    const { avoid, avoidUntil } = moves;
+    if (avoid === null || isAccountedFor(this.#context.state, avoid)) return false;
+    return now < avoidUntil + TIMES.assignDeadlineMs;
   }
 
   /** Whom to avoid when the master is asked now; undefined when there is no place to ask for. */

@@ -57,8 +57,8 @@ export const failureCountedOnce: Invariant = {
           once(`${reign}: ${instanceId} attempt ${attempt} begins`, process);
           // What nobody declared has the policy of a single runner, which is held to its pauses.
           if (process.core.state.instances.get(instanceId)?.metaInstanceId === null) return;
-          // Of a failure from before this reign nobody here knows whether a user has spoken since.
-          const isOwn = told.has(`${reign}: ${instanceId} attempt ${attempt - 1} failed`);
+          // Of a failure from before this reign nobody here knows whether a user has spoken since: the first may follow one.
+          const isOwn = inARow.has(key) || told.has(`${reign}: ${instanceId} attempt ${attempt - 1} failed`);
           const count = (inARow.get(key) ?? 0) + (isOwn ? 1 : 0);
           inARow.set(key, count);
           if (count > LIMITS.instanceRetries)
