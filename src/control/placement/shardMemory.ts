@@ -12,7 +12,7 @@ export interface CacheSize {
 const LIVE_HIDDEN_STATES = 2;
 const ROWS_IN_AND_SUMMED = 2;
 /** What joining pieces of matrices leaves behind in a slice's process: 5 to 14 MB were measured. */
-const JOINING_BYTES = 10 * 1024 * 1024;
+const JOINING_BYTES = 7 * 1024 * 1024;
 
 /** Sums over the layers before each boundary, so that any range costs two look-ups. */
 export class ShardSizes {
