@@ -1,5 +1,5 @@
 /**
- * One model over two runner processes of one thread each, against one process of one thread, on this machine:
+ * One model over two runner processes of one thread and one core each, against one such process, on this machine:
  * `node dist/bench/sharding/run.js [pipeline|tensor|delays] [qwen3-0.6b|qwen3-1.7b] [q4_0|q8_0] [rounds]`. They take
  * turns; a ratio is the median over the rounds. `delays` puts a cable between the ranks, with the cost model's word on it
  * beside. Needs two free cores. Linux only.

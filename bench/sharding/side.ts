@@ -1,4 +1,5 @@
 /** A model in one runner process, or over several, that is asked for tokens. */
+import { execFileSync } from 'node:child_process';
 import { decodeEndpoint, encodeEndpoint } from '../../src/collective/connect/endpoint.js';
 import { type RankPlan, RankWorld } from '../../test/runner/rankWorld.js';
 import { RunnerClient } from '../../test/runner/runnerClient.js';
@@ -53,7 +54,7 @@ export class Side {
       const runner = new RunnerClient();
       runner.load(modelPath, SETTINGS);
       await runner.ready();
-      return new Side([runner], [], () => runner.stop());
+      return new Side([runner], [], () => runner.stop()).onOneCoreEach();
     }
     const proxies: DelayingProxy[] = [];
     const reroute = async (blobs: readonly Uint8Array[]): Promise<readonly Uint8Array[]> => {
@@ -68,7 +69,18 @@ export class Side {
     };
     const world = await RankWorld.start({ modelPath, sharding, layers, settings: SETTINGS, reroute });
     await world.ready();
-    return new Side(world.runners, proxies, () => world.stop());
+    return new Side(world.runners, proxies, () => world.stop()).onOneCoreEach();
+  }
+
+  /**
+   * Each rank stands for a machine of one core. Left to itself, Linux draws ranks that wake each other onto the same one,
+   * and leaves the other idle.
+   */
+  private onOneCoreEach(): this {
+    for (const [rank, { child }] of this.runners.entries()) {
+      execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(rank), String(child.pid)]);
+    }
+    return this;
   }
 
   async stop(): Promise<void> {

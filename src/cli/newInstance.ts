@@ -3,6 +3,7 @@ import type { NewInstance } from '../api/ports.js';
 import { ShardSizes } from '../control/placement/shardMemory.js';
 import type { ModelShape } from '../control/placement/types.js';
 import { isLegalShard } from '../models/sharding/legalCuts.js';
+import { slicesRefusal } from '../shared/tensorSlices.js';
 
 /** Why the model cannot be divided like this, as a sentence; null when it can. */
 export function divisionProblem(
@@ -14,13 +15,9 @@ export function divisionProblem(
     return end === shape.layers ? null : `A whole ${modelId} has the layers 0 to ${shape.layers}.`;
   }
   if (sharding === 'Tensor') {
-    const { slices } = shape;
-    if (!slices.canBeSliced) return `${modelId} cannot be divided into slices: ${slices.reason}`;
-    const odd = slices.dimensions.find(({ size, unit }) => size % (shards.length * unit) !== 0);
-    if (odd === undefined && end === shape.layers) return null;
-    return odd === undefined
-      ? `A slice of ${modelId} has the layers 0 to ${shape.layers}.`
-      : `${modelId} cannot be divided into ${shards.length} slices: it has ${odd.size} ${odd.name}.`;
+    const refusal = slicesRefusal(shape.slices, shards.length);
+    if (refusal !== null) return `${modelId} cannot be divided into ${shards.length} slices: ${refusal}`;
+    return end === shape.layers ? null : `A slice of ${modelId} has the layers 0 to ${shape.layers}.`;
   }
   const { cuts } = shape;
   if (!cuts.canBeCut) return `${modelId} cannot be cut into shards: ${cuts.reason}`;

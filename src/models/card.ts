@@ -3,13 +3,14 @@
  * it cannot run. A card is made for every readable GGUF file; `refusal` says which of them are models to chat with.
  */
 import type { SamplingParameters } from '../shared/generation.js';
+import type { TensorSlices } from '../shared/tensorSlices.js';
 import { architectureRefusal } from './architectures.js';
 import { type AttentionShape, type CacheShape, cacheShapeOf } from './cacheShape.js';
 import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
 import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
-import { findTensorSlices, type TensorSlices } from './sharding/tensorSlices.js';
+import { findTensorSlices } from './sharding/tensorSlices.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
 /** What the model file recommends (`general.sampling.*`). */

@@ -111,3 +111,24 @@ test('a last message is written even on a broken channel, and calls back when it
   farEnd.destroy();
   await new Promise<void>((resolve) => channel.sendLast(fatal, resolve));
 });
+
+test('R46: nothing more is taken once reading has stopped, not even from the same piece', async () => {
+  const { farEnd, heard, channel } = connect();
+  const frame = (request: number) => encodeFrame({ kind: 'cancel', request }, LIMITS.runnerFrameBytes);
+  farEnd.push(frame(1));
+  await later();
+  const taken = heard.push;
+  heard.push = (...messages) => {
+    channel.stopReading();
+    return taken.apply(heard, messages);
+  };
+  farEnd.push(Buffer.concat([frame(2), frame(3)]));
+  await later();
+  farEnd.push(frame(4));
+  await later();
+  assert.deepEqual(
+    heard.map((message) => 'request' in message && message.request),
+    [1, 2],
+  );
+  assert.equal(channel.received, 2);
+});

@@ -26,6 +26,7 @@ export class NodeChannel {
   readonly #events: NodeChannelEvents;
   readonly #reader = new FrameReader(LIMITS.runnerFrameBytes);
   #isBroken = false;
+  #isReading = true;
   #received = 0;
 
   constructor(stream: Duplex, events: NodeChannelEvents) {
@@ -43,8 +44,9 @@ export class NodeChannel {
     return this.#received;
   }
 
-  /** Takes nothing from the channel any more. */
+  /** Takes nothing from the channel any more, nor from what came with the message at hand. */
   stopReading(): void {
+    this.#isReading = false;
     this.#stream.pause();
   }
 
@@ -73,6 +75,7 @@ export class NodeChannel {
     if (this.#isBroken) return;
     try {
       for (const message of this.#reader.push(chunk).map(checked)) {
+        if (!this.#isReading) return;
         if (this.#events.onMessage(message)) this.#received += 1;
       }
     } catch (error) {

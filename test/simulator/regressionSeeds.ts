@@ -104,4 +104,16 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found:
       'A new master lacked the instance that a request had lost, and ended it, when its maker was about to ask for it again.',
   },
+  {
+    seed: 62_490,
+    minutes: 1.5,
+    found:
+      'A node came back without the end of its log and gave away memory of an instance that waited for its next attempt; both stood there.',
+  },
+  {
+    seed: 102_592,
+    minutes: 1.5,
+    found:
+      'The log of an older master had runners that their node had replaced and forgotten: nobody said that they had ended, and the wish waited for that for good.',
+  },
 ];

@@ -80,3 +80,26 @@ test('a runner that comes back under its name is there again', () => {
     ['ready'],
   );
 });
+
+test('R32, R59: a runner of this life that was forgotten, and that an older log brings back, is said to have ended', () => {
+  const { context, ownership, said } = setUp();
+  ownership.runnerChanged(READY, 0);
+  const [ready] = ownership.everything().runners;
+  context.log.append(epoch(1, OTHER_NODE), instanceDeleted('a'));
+  ownership.runnerChanged(STOPPED, 0);
+  ownership.runnerGone(RUNNER);
+  said();
+  context.log.append(epoch(1, OTHER_NODE), instanceCreated('b'));
+  context.log.append(epoch(1, OTHER_NODE), {
+    kind: 'RunnerStatusChanged',
+    runner: { ...ready!, runnerId: runnerFact('b', 'ready').runnerId },
+  });
+  ownership.look(TIMES.reportRetryMs);
+  assert.deepEqual(said(), ['stopped', 'stopped']);
+  ownership.look(2 * TIMES.reportRetryMs);
+  assert.deepEqual(said(), ['stopped'], 'until the state has it');
+  const [ended] = ownership.everything().runners;
+  context.log.append(epoch(1, OTHER_NODE), { kind: 'RunnerStatusChanged', runner: ended! });
+  ownership.look(3 * TIMES.reportRetryMs);
+  assert.deepEqual(said(), []);
+});

@@ -1,6 +1,7 @@
 /** What this node owns, and how the state comes to know it: its machine, its runners, the requests of its clients. */
 import type { RunnerId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
+import { isTerminal } from '../runnerLife.js';
 import type { NodeFact, RunnerFact } from '../state.js';
 import { allFacts, eventsFor, factsToReport, NO_FACTS, type OwnFacts } from './facts.js';
 import type { Ledger } from './ledger.js';
@@ -72,7 +73,26 @@ export class Ownership {
     if (now - this.#reportedAt < TIMES.reportRetryMs || !this.#context.isUpToDate) return;
     this.#reportedAt = now;
     this.#forgetGone();
+    this.#recallForgotten(now);
     this.reportDifference(now);
+  }
+
+  /**
+   * A master whose log is older may have runners of this life that another one had replaced, and that were forgotten
+   * here: nobody else can say that they have ended, which their siblings wait for.
+   */
+  #recallForgotten(now: number): void {
+    const { nodeId, incarnation } = this.#context.node;
+    for (const runner of this.#context.state.runners.values()) {
+      const isOwn = runner.nodeId === nodeId && runner.incarnation === incarnation && runner.sequence > 0;
+      if (!isOwn || isTerminal(runner.status) || this.#runners.has(runner.runnerId)) continue;
+      const { runnerId, restarts } = runner;
+      this.runnerChanged(
+        { runnerId, status: 'stopped', pid: null, restarts, restartAt: null, error: null },
+        now,
+      );
+      this.runnerGone(runnerId);
+    }
   }
 
   /** For a master that may know nothing of it. */

@@ -5,6 +5,7 @@
  * is added.
  */
 import { ENGINE, LIMITS } from '../../shared/limits.js';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import type { CostParameters } from './costParameters.js';
 import type { Machines } from './machines.js';
 import { Network } from './network.js';
@@ -12,7 +13,7 @@ import { Pipelines } from './pipeline.js';
 import { type Found, search } from './search.js';
 import type { CacheSize } from './shardMemory.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import { slicesRefusal, Tensor } from './tensor.js';
+import { Tensor } from './tensor.js';
 import type { ModelShape, PlacementWish } from './types.js';
 
 export interface Choice {

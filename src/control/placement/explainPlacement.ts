@@ -1,10 +1,10 @@
 /** What was chosen and why, for people: for the whole, and for each node that is known. */
 import { formatBytes } from '../../shared/bytes.js';
 import { ENGINE } from '../../shared/limits.js';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import { type ChoiceParts, countsOf } from './choose.js';
 import { type Candidates, verdict } from './exclusions.js';
 import { freeBytesOf } from './machines.js';
-import { slicesRefusal } from './tensor.js';
 import type { NodeVerdict, PlacedShard, Placement, PlacementWish } from './types.js';
 
 type Placed = Pick<Placement, 'contextTokens' | 'sequences' | 'cacheCells' | 'shards' | 'prediction'>;

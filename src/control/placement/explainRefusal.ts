@@ -1,13 +1,13 @@
 /** Why a model cannot be placed, for people: for the whole, and for each node that is known or was asked for. */
 import { formatBytes } from '../../shared/bytes.js';
 import type { Fault } from '../../shared/errors.js';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import { type ChoiceParts, contextOptions, countsOf, oneContext } from './choose.js';
 import { type Candidates, verdict } from './exclusions.js';
 import { countOfNodes } from './explainPlacement.js';
 import type { Machine, Machines } from './machines.js';
 import { Network } from './network.js';
 import { ShardSizes } from './shardMemory.js';
-import { slicesRefusal } from './tensor.js';
 import type { NodeVerdict, PlacementRefusal, RefusalCode, ShardMemory } from './types.js';
 
 export interface ExplainedRefusal extends ChoiceParts {

@@ -1,9 +1,10 @@
 /** What it is that is lacking, when nothing can be chosen. */
+
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import { type ChoiceParts, choose, countsOf } from './choose.js';
 import type { Candidates } from './exclusions.js';
 import { Machines } from './machines.js';
 import { Network } from './network.js';
-import { slicesRefusal } from './tensor.js';
 import type { LinkFacts, NodeResources, RefusalCode } from './types.js';
 
 export function refusalCode(parts: ChoiceParts, { usable, unknown }: Candidates): RefusalCode {

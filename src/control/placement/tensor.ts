@@ -9,18 +9,9 @@ import type { Machines } from './machines.js';
 import type { Network } from './network.js';
 import { type CacheSize, ShardSizes } from './shardMemory.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import type { ModelShape, TensorSlices } from './types.js';
+import type { ModelShape } from './types.js';
 
 const SUMS_PER_LAYER = 2;
-
-/** Why the model cannot be divided into so many slices, for people; null when it can. */
-export function slicesRefusal(slices: TensorSlices, ranks: number): string | null {
-  if (!slices.canBeSliced) return slices.reason;
-  const odd = slices.dimensions.find(({ size, unit }) => size % (ranks * unit) !== 0);
-  if (odd === undefined) return null;
-  const unit = odd.unit === 1 ? '' : ` in blocks of ${odd.unit}`;
-  return `its ${odd.size} ${odd.name} do not divide by ${ranks}${unit}.`;
-}
 
 interface TensorParts {
   readonly model: ModelShape;

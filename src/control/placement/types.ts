@@ -3,6 +3,7 @@
  * themselves; what is missing or absurd in them is replaced by a cautious assumption (`costParameters.ts`).
  */
 import type { ModelId, NodeId } from '../../shared/ids.js';
+import type { TensorSlices } from '../../shared/tensorSlices.js';
 
 export type Sharding = 'Pipeline' | 'Tensor';
 export type Transport = 'Ring' | 'Mesh';
@@ -20,20 +21,6 @@ export type LayerCuts =
     }
   /** For people: it follows "cannot be cut into shards: ". */
   | { readonly canBeCut: false; readonly reason: string };
-
-/** Which equal slices a model can be divided into. */
-export type TensorSlices =
-  | { readonly canBeSliced: true; readonly dimensions: readonly SlicedDimension[] }
-  /** For people: it follows "cannot be divided into slices: ". */
-  | { readonly canBeSliced: false; readonly reason: string };
-
-interface SlicedDimension {
-  /** For people, such as `KV heads`. */
-  readonly name: string;
-  readonly size: number;
-  /** Each slice is a multiple of this: the block of a quantised type, or 1. */
-  readonly unit: number;
-}
 
 /** All that placement has to know of a model. Lists have one entry for each layer. */
 export interface ModelShape {

@@ -16,6 +16,47 @@ import { Scene } from './testing.js';
 const NODES = ['a', 'b', 'c'] as const;
 const MEGABYTE = 1e6;
 
+test('R31, R59: of what two masters gave twice, the one that waits for its next attempt goes elsewhere', () => {
+  const scene = twoOnOneNode();
+  const [first, second] = [scene.instance('first'), scene.instance('second')];
+  scene.report(second, 'ready');
+  scene.report(first, 'ready');
+  scene.look();
+  const stands = () => [first, second].filter(({ instanceId }) => scene.state.instances.has(instanceId));
+  assert.deepEqual(stands(), [first, second], 'both were begun: neither is taken from those whom it serves');
+  scene.report(first, 'failed');
+  scene.look();
+  scene.look();
+  assert.deepEqual(stands(), [second]);
+  assert.deepEqual(scene.places('first'), ['b']);
+});
+
+test('R31: a node that offers less than before keeps the only instance that it has', () => {
+  const scene = new Scene('a');
+  scene.wish('first');
+  scene.look();
+  scene.serve('first');
+  scene.report(scene.instance('first'), 'failed');
+  scene.join('a', { memoryBytes: 200 * MEGABYTE, incarnation: 2 });
+  const { instanceId } = scene.instance('first');
+  scene.lookAfter(100);
+  scene.lookAfter(TIMES.attemptMaxMs);
+  assert.equal(scene.instance('first').instanceId, instanceId);
+});
+
+/** As the masters of two halves see it when they hear of each other: two instances where there is room for one. */
+function twoOnOneNode(): Scene {
+  const scene = new Scene('a');
+  scene.wish('first');
+  scene.wish('second');
+  scene.join('a', { memoryBytes: 3_000 * MEGABYTE });
+  scene.look();
+  scene.look();
+  scene.join('a', { memoryBytes: 600 * MEGABYTE, incarnation: 2 });
+  scene.join('b');
+  return scene;
+}
+
 type Step = (scene: Scene) => readonly ControlEvent[];
 
 const anyNode = fc.constantFrom(...NODES);

@@ -4,10 +4,11 @@
  * whose graphs are others than those that the slices were written for.
  */
 import { architectureOf } from '../../models/sharding/legalCuts.js';
-import { findTensorSlices, sliceRefusal } from '../../models/sharding/tensorSlices.js';
+import { findTensorSlices } from '../../models/sharding/tensorSlices.js';
 import { firstPart, joinedHeader } from '../../models/splitFiles.js';
 import { ShoalError } from '../../shared/errors.js';
 import { TIMES } from '../../shared/limits.js';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import type { StepInput } from '../contract.js';
 import { native } from '../llama/binding/native.js';
 import { verifyModelFile } from '../llama/shard/verifyFile.js';
@@ -42,7 +43,7 @@ export function sliceSelfTest({
     if (performance.now() >= deadline) throw failed(`it took longer than ${timeoutMs} ms`);
   };
   const header = joinedHeader(modelPath);
-  const refusal = sliceRefusal(findTensorSlices(header, architectureOf(header) ?? ''), worldSize);
+  const refusal = slicesRefusal(findTensorSlices(header, architectureOf(header) ?? ''), worldSize);
   if (refusal !== null) {
     throw new ShoalError(
       'sharding_unsupported',

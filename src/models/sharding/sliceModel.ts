@@ -5,6 +5,7 @@
  * its share of the vocabulary.
  */
 import { ShoalError } from '../../shared/errors.js';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import { getNumber } from '../gguf/metadata.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, TensorInfo } from '../gguf/types.js';
@@ -18,7 +19,6 @@ import {
   LAYER_TENSOR,
   type SlicedNetwork,
   slicedNetwork,
-  sliceRefusal,
 } from './tensorSlices.js';
 
 export interface Slice {
@@ -97,7 +97,7 @@ export function sliceModel(gguf: GgufFile, slice: Slice): SliceModel {
 function refusalOf(gguf: GgufFile, architecture: string, { rank, worldSize }: Slice): string | null {
   if (!(Number.isInteger(worldSize) && worldSize >= 1 && Number.isInteger(rank))) return 'it is no number.';
   if (rank < 0 || rank >= worldSize) return `there is no rank ${rank} among ${worldSize}.`;
-  return sliceRefusal(findTensorSlices(gguf, architecture), worldSize);
+  return slicesRefusal(findTensorSlices(gguf, architecture), worldSize);
 }
 
 /** Equal shares in whole units; what does not divide falls to the last. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { slicesRefusal } from '../../shared/tensorSlices.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, MetadataValue, TensorInfo } from '../gguf/types.js';
 import { sourceBytes } from './shardModel.js';
 import { sliceModel } from './sliceModel.js';
-import { findTensorSlices, sliceRefusal } from './tensorSlices.js';
+import { findTensorSlices } from './tensorSlices.js';
 
 interface Sizes {
   readonly architecture: string;
@@ -77,7 +78,7 @@ function header(sizes: Sizes): GgufFile {
 describe('R38: into how many slices a model can be divided', () => {
   const refusal = (worldSize: number, more: Partial<Sizes> = {}) => {
     const sizes = { ...USUAL, ...more };
-    return sliceRefusal(findTensorSlices(header(sizes), sizes.architecture), worldSize);
+    return slicesRefusal(findTensorSlices(header(sizes), sizes.architecture), worldSize);
   };
 
   test('into as many as divide KV heads, heads and the feed-forward layer, in whole blocks', () => {
@@ -101,7 +102,7 @@ describe('R38: into how many slices a model can be divided', () => {
     assert.match(refusal(2, { architecture: 'gemma' }) ?? '', /family `gemma`/);
     const gguf = header(USUAL);
     const reason = (change: Partial<GgufFile>) =>
-      sliceRefusal(findTensorSlices({ ...gguf, ...change }, 'qwen3'), 2) ?? '';
+      slicesRefusal(findTensorSlices({ ...gguf, ...change }, 'qwen3'), 2) ?? '';
     const [first] = gguf.tensors as [TensorInfo];
     assert.match(
       reason({ tensors: [...gguf.tensors, { ...first, name: 'blk.0.ffn_exp.weight' }] }),
@@ -142,7 +143,7 @@ describe('R62: slices as models of their own', () => {
       fc.property(sizes, fc.integer({ min: 1, max: 8 }), (model, worldSize) => {
         fc.pre((model.heads * model.headSize) % 256 === 0);
         const gguf = header(model);
-        if (sliceRefusal(findTensorSlices(gguf, model.architecture), worldSize) !== null) {
+        if (slicesRefusal(findTensorSlices(gguf, model.architecture), worldSize) !== null) {
           assert.throws(() => sliceModel(gguf, { rank: 0, worldSize }), { code: 'sharding_unsupported' });
           return;
         }

@@ -1,23 +1,10 @@
 /** Into how many equal slices a model can be divided: for placement, and for the engine, which refuses everything else. */
+import type { TensorSlices } from '../../shared/tensorSlices.js';
 import type { ModelCard } from '../card.js';
 import { getNumber } from '../gguf/metadata.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, TensorInfo } from '../gguf/types.js';
 import { LAYER_DIVISIONS, OTHER_TENSORS, SLICE_RULES, type SlicedSize, SUMMED } from './sliceRules.js';
-
-interface SlicedDimension {
-  /** For people, such as `KV heads`. */
-  readonly name: string;
-  readonly size: number;
-  /** Each slice is a multiple of this: the block of a quantised type, or 1. */
-  readonly unit: number;
-}
-
-export type TensorSlices =
-  /** Every number of slices that divides all dimensions, in whole units, is legal. */
-  | { readonly canBeSliced: true; readonly dimensions: readonly SlicedDimension[] }
-  /** For people: it follows the words "This model cannot be divided into slices: ". */
-  | { readonly canBeSliced: false; readonly reason: string };
 
 /** Pure: what was found out when the card was made. */
 export function tensorSlices(card: ModelCard): TensorSlices {
@@ -90,15 +77,6 @@ export function findTensorSlices(gguf: GgufFile, architecture: string): TensorSl
       { name: 'hidden numbers', size: network.hiddenSize, unit: 1 },
     ],
   };
-}
-
-/** Why a model cannot be divided into so many slices, for people; null when it can. */
-export function sliceRefusal(slices: TensorSlices, worldSize: number): string | null {
-  if (!slices.canBeSliced) return slices.reason;
-  const odd = slices.dimensions.find(({ size, unit }) => size % (worldSize * unit) !== 0);
-  if (odd === undefined) return null;
-  const unit = odd.unit === 1 ? '' : ` in blocks of ${odd.unit}`;
-  return `its ${odd.size} ${odd.name} do not divide by ${worldSize}${unit}.`;
 }
 
 /** Numbers of all ranks together along a sliced dimension of a tensor. */

@@ -1,20 +1,18 @@
 /** What a shard takes, measured in a process of its own, against the estimate that placement trusts. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { randomModel } from '../../../bench/engine/randomModel.js';
 import { cardOf } from '../../../src/models/card.js';
 import { estimateShardMemory } from '../../../src/models/memory.js';
 import { joinedHeader } from '../../../src/models/splitFiles.js';
+import { residentBytesOf } from '../residentMemory.js';
 import { temporaryFolder } from '../support.js';
 
-const LIMIT_MS = 300_000;
 const TOLERANCE = 0.05;
 const CELLS = 2048;
 const ROWS = 128;
 const SEQUENCES = 4;
-const CHILD = fileURLToPath(new URL('memoryChild.js', import.meta.url));
+const CHILD = new URL('memoryChild.js', import.meta.url);
 
 it('R36: shards of the 0.6B shape take what is estimated, within 5 %', {
   skip: process.platform !== 'linux',
@@ -31,7 +29,7 @@ it('R36: shards of the 0.6B shape take what is estimated, within 5 %', {
     ] as const) {
       const wish = { contextTokens: CELLS, sequences: SEQUENCES, cacheCells: CELLS, batchRows: ROWS };
       const estimated = estimateShardMemory(card, { startLayer, endLayer }, wish).totalBytes;
-      const measured = residentBytes([path, startLayer, endLayer, CELLS, ROWS, SEQUENCES]);
+      const measured = residentBytesOf(CHILD, [path, startLayer, endLayer, CELLS, ROWS, SEQUENCES]);
       const error = estimated / measured - 1;
       assert.ok(
         Math.abs(error) <= TOLERANCE,
@@ -40,12 +38,3 @@ it('R36: shards of the 0.6B shape take what is estimated, within 5 %', {
     }
   }
 });
-
-function residentBytes(parameters: readonly (string | number)[]): number {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, ...parameters.map(String)], {
-    encoding: 'utf8',
-    timeout: LIMIT_MS,
-  });
-  assert.equal(status, 0, stderr);
-  return Number(stdout);
-}

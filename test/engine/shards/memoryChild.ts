@@ -2,8 +2,8 @@
  * Loads a shard, computes a full step and one token, and prints what the process has in memory then, in bytes:
  * `PATH FIRST END CELLS ROWS SEQUENCES`.
  */
-import { readFileSync } from 'node:fs';
 import { openLlamaShard } from '../../../src/engine/llama/shard/open.js';
+import { ownResidentBytes } from '../residentMemory.js';
 
 const [modelPath = '', ...numbers] = process.argv.slice(2);
 const [first = 0, end = 0, cells = 0, batchRows = 0, sequences = 0] = numbers.map(Number);
@@ -18,8 +18,7 @@ const shard = openLlamaShard({
 });
 step(0, batchRows);
 step(batchRows, 1);
-const kibibytes = /^Rss:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'latin1'))?.[1];
-process.stdout.write(String(Number(kibibytes) * 1024));
+process.stdout.write(String(ownResidentBytes()));
 shard.close();
 
 function step(from: number, rows: number): void {

@@ -1,8 +1,6 @@
 /** What slices take, measured in processes of their own, against the estimate that placement trusts. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { randomModel } from '../../../bench/engine/randomModel.js';
 import { ShardSizes } from '../../../src/control/placement/shardMemory.js';
 import { cardOf } from '../../../src/models/card.js';
@@ -10,13 +8,13 @@ import { joinedHeader } from '../../../src/models/splitFiles.js';
 import type { ModelId } from '../../../src/shared/ids.js';
 import { ENGINE } from '../../../src/shared/limits.js';
 import { placementShape } from '../../../src/worker/placementShape.js';
+import { residentBytesOf } from '../residentMemory.js';
 import { temporaryFolder } from '../support.js';
 
-const LIMIT_MS = 300_000;
 const TOLERANCE = 0.05;
 const CELLS = 2048;
 const SEQUENCES = 4;
-const CHILD = fileURLToPath(new URL('memoryChild.js', import.meta.url));
+const CHILD = new URL('memoryChild.js', import.meta.url);
 
 it('R36: slices of the 0.6B shape take what is estimated, within 5 %', {
   skip: process.platform !== 'linux',
@@ -39,7 +37,8 @@ it('R36: slices of the 0.6B shape take what is estimated, within 5 %', {
     const sizes = new ShardSizes(shape, size, [0, shape.layers]);
     for (const [rank, worldSize] of cases[format]) {
       const estimated = sizes.slice(rank, worldSize).totalBytes;
-      const measure = () => residentBytes([path, rank, worldSize, CELLS, ENGINE.batchRows, SEQUENCES]);
+      const measure = () =>
+        residentBytesOf(CHILD, [path, rank, worldSize, CELLS, ENGINE.batchRows, SEQUENCES]);
       const isNear = (measured: number) => Math.abs(estimated / measured - 1) <= TOLERANCE;
       let measured = measure();
       // On a busy machine the garbage collector comes late: the least of two is what is needed.
@@ -51,12 +50,3 @@ it('R36: slices of the 0.6B shape take what is estimated, within 5 %', {
     }
   }
 });
-
-function residentBytes(parameters: readonly (string | number)[]): number {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, ...parameters.map(String)], {
-    encoding: 'utf8',
-    timeout: LIMIT_MS,
-  });
-  assert.equal(status, 0, stderr);
-  return Number(stdout);
-}

@@ -2,8 +2,8 @@
  * Loads a slice, computes a full step and one token, and prints what the process has in memory then, in bytes:
  * `PATH RANK WORLD_SIZE CELLS ROWS SEQUENCES`. What the other ranks would add is left out: it takes no memory.
  */
-import { readFileSync } from 'node:fs';
 import { openTensorSlice } from '../../../src/engine/llama/slice/open.js';
+import { ownResidentBytes } from '../residentMemory.js';
 
 const [modelPath = '', ...numbers] = process.argv.slice(2);
 const [rank = 0, worldSize = 1, cells = 0, batchRows = 0, sequences = 0] = numbers.map(Number);
@@ -23,8 +23,7 @@ const slice = openTensorSlice({
 });
 step(0, batchRows);
 step(batchRows, 1);
-const kibibytes = /^Rss:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'latin1'))?.[1];
-process.stdout.write(String(Number(kibibytes) * 1024));
+process.stdout.write(String(ownResidentBytes()));
 slice.close();
 
 function step(from: number, rows: number): void {

@@ -1,5 +1,6 @@
 /** R60: what clients see of an answer whose runner or node is lost. */
 import { hasProspect, isExpected } from '../../../src/control/prospects.js';
+import type { ClusterState } from '../../../src/control/state.js';
 import type { ErrorCode } from '../../../src/shared/errors.js';
 import type { TaskId } from '../../../src/shared/ids.js';
 import { LIMITS, TIMES } from '../../../src/shared/limits.js';
@@ -61,8 +62,12 @@ export const answersSurvive: Invariant = {
   kind: 'safety',
   watch() {
     const placed = new Map<TaskId, Past>();
+    /** As it was after the input before: what is made in the same turn, after the end, came too late. */
+    const states = new WeakMap<object, ClusterState>();
     return {
       handled({ name, api, core }, input, outputs) {
+        const before = states.get(core) ?? core.state;
+        states.set(core, core.state);
         if (input.kind === 'TaskStreamBroken') {
           const past = placed.get(input.taskId);
           if (past !== undefined && input.isBegun && input.fault.code === 'runner_failed') past.crashes += 1;
@@ -81,7 +86,7 @@ export const answersSurvive: Invariant = {
           const modelId = api.open.get(output.taskId)?.modelId;
           if (past === undefined || modelId === undefined || !OF_THE_PLACE.has(output.fault.code)) continue;
           const isUsedUp = past.moves >= LIMITS.requestMoves || past.crashes >= LIMITS.requestCrashes;
-          if (isUsedUp || !hasProspect(core.state, modelId)) continue;
+          if (isUsedUp || ![before, core.state].every((state) => hasProspect(state, modelId))) continue;
           throw new Violation(
             SURVIVE,
             `${name} ends ${output.taskId} after ${past.moves} moves: ${output.fault.message}`,

@@ -74,21 +74,29 @@ function kept(name: string, { what, made, taken, stored, isIn }: Kind): Invarian
         for (const [id, wish] of wishes)
           wish.wasDurable ||= world.machines.some(({ disk }) => disk.knows(id));
       };
+      const noteForgotten = (nodeId: NodeId, until: number) => {
+        forgotten.set(nodeId, Math.max(forgotten.get(nodeId) ?? 0, until));
+        for (const [id, { nodeIds }] of wishes) if (nodeIds.includes(nodeId)) unwanted.add(id);
+      };
       return {
         crashed: noteDurable,
         looked: noteDurable,
-        handled(_process, _input, outputs) {
+        handled({ core }, _input, outputs) {
           for (const output of outputs) {
-            const id = output.kind === 'StoreEntry' ? stored(output.entry.event) : null;
+            if (output.kind !== 'StoreEntry') continue;
+            const { event } = output.entry;
+            const id = stored(event);
             if (id !== null && !storedAt.has(id)) storedAt.set(id, world.time.now);
+            // What was asked for through a cable that was cut arrives when that is whole again.
+            if (event.kind === 'NodeForgotten' && core.role === 'master' && forgotten.has(event.nodeId)) {
+              noteForgotten(event.nodeId, world.time.now);
+            }
           }
         },
         commandIssued({ command, issuedAt, timeoutMs }) {
           const takenId = taken(command);
           if (takenId !== null) unwanted.add(takenId);
-          if (command.kind !== 'ForgetNode') return;
-          forgotten.set(command.nodeId, Math.max(forgotten.get(command.nodeId) ?? 0, issuedAt + timeoutMs));
-          for (const [id, { nodeIds }] of wishes) if (nodeIds.includes(command.nodeId)) unwanted.add(id);
+          if (command.kind === 'ForgetNode') noteForgotten(command.nodeId, issuedAt + timeoutMs);
         },
         commandEnded(_process, key, answer) {
           const issued = world.user.issued(key);
