@@ -51,6 +51,23 @@ test('R44: a process that falls silent is frozen, in every phase that is watched
   }
 });
 
+test('R44, R49: one that meets other ranks may wait for them, but not without a sign of life', () => {
+  const told = at('connecting');
+  assert.equal(
+    judge(
+      after(
+        beats(100_000, (counter) => ({ ...IDLE, counter })),
+        told,
+      ),
+    ),
+    null,
+  );
+  assert.match(judge(after(ticks(WATCH_LIMITS.silenceMs + 500), told)) ?? '', /no heartbeat/);
+  const untold = after([{ kind: 'status', status: 'connecting' }]);
+  assert.equal(judge(after(ticks(20_000), untold)), null);
+  assert.match(judge(after(ticks(20_500), untold)) ?? '', /no progress/);
+});
+
 test('R44: an endless loop or a deadlock of the compute thread is seen although heartbeats come', () => {
   const state = after(
     beats(WATCH_LIMITS.standstillLeastMs + 500, () => IDLE),

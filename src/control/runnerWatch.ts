@@ -132,7 +132,7 @@ function pulsed(state: RunnerWatch, pulse: RunnerPulse): RunnerWatch {
 
 /** Why the runner must be taken for dead, or null while it may live. A stop has its own bounds. */
 export function judge(state: RunnerWatch): string | null {
-  const startLimitMs = START_LIMITS_MS[state.status];
+  const startLimitMs = startLimit(state);
   const isWatched = startLimitMs !== undefined || state.status === 'ready' || state.status === 'running';
   if (!isWatched) return null;
   const hasHeartbeats = state.pulse !== null || !BEFORE_HEARTBEATS.has(state.status);
@@ -150,6 +150,11 @@ export function judge(state: RunnerWatch): string | null {
   const limitMs = standstillLimitMs(state.pulse);
   if (state.standstillMs <= limitMs || state.silentMs > WATCH_LIMITS.newsMs) return null;
   return `its compute thread has stood still for ${Math.round(state.standstillMs)} ms, and ${Math.round(limitMs)} are allowed`;
+}
+
+/** A runner that has been told what to load says so at once: one that does not is no different from one not yet there. */
+function startLimit({ status, pulse }: RunnerWatch): number | undefined {
+  return START_LIMITS_MS[status === 'connecting' && pulse === null ? 'spawned' : status];
 }
 
 /** How long the counter may stand still, given what is being computed. */

@@ -8,6 +8,7 @@ import { openVocabulary } from '../engine/llama/open.js';
 import { ShoalError, toFault } from '../shared/errors.js';
 import { TIMES } from '../shared/limits.js';
 import type { RunnerPart, RunnerSettings } from '../shared/runnerProtocol.js';
+import type { HeldPhase } from './failpoints.js';
 import { ModelServer, type ServableModel } from './generation/modelServer.js';
 import { loadModel, loadShard, loadSlice, type OnProgress, sumFloats, warmUp } from './loadModel.js';
 import { LaterStage } from './ranks/laterStage.js';
@@ -27,10 +28,10 @@ const IDLE_BEAT_MS = TIMES.heartbeatMs / 2;
 
 run(workerData as ComputeThreadData);
 
-function run({ settings, port, status: buffer }: ComputeThreadData): void {
+function run({ settings, port, status: buffer, held }: ComputeThreadData): void {
   const status = new SharedStatus(buffer);
   const post = (message: FromCompute) => port.postMessage(message);
-  const context = { settings, status, port, post };
+  const context = { settings, status, port, post, held };
   try {
     const { part } = settings;
     if (part === null) computeWhole(context);
@@ -46,6 +47,7 @@ interface Context {
   readonly status: SharedStatus;
   readonly port: MessagePort;
   readonly post: (message: FromCompute) => void;
+  readonly held: HeldPhase | null;
 }
 
 function computeWhole(context: Context): void {
@@ -110,8 +112,10 @@ function openPart(context: Context, part: RunnerPart, patience: Patience) {
   return { rank, engine, stage: rank.stage };
 }
 
-function load<Model>({ status, post }: Context, open: (onProgress: OnProgress) => Model): Model {
+function load<Model>(context: Context, open: (onProgress: OnProgress) => Model): Model {
+  const { status, post } = context;
   status.beat();
+  stayIfHeld(context, 'loading');
   let reported = -1;
   try {
     return open((fraction) => {
@@ -129,8 +133,14 @@ function load<Model>({ status, post }: Context, open: (onProgress: OnProgress) =
   }
 }
 
-function sayWarmingUp({ post }: Context, { abortFlag: { buffer } }: Engine): void {
-  post({ kind: 'warming_up', abortFlag: buffer instanceof SharedArrayBuffer ? buffer : null });
+function sayWarmingUp(context: Context, { abortFlag: { buffer } }: Engine): void {
+  context.post({ kind: 'warming_up', abortFlag: buffer instanceof SharedArrayBuffer ? buffer : null });
+  stayIfHeld(context, 'warming_up');
+}
+
+/** A failpoint: it shows that it lives, and comes no further. */
+function stayIfHeld({ status, held }: Context, phase: HeldPhase): void {
+  if (held === phase) new Patience(status, () => undefined).until(() => false);
 }
 
 function sayReady({ settings, post }: Context, { shape, backends, capacity, memoryBytes }: Engine): void {

@@ -12,6 +12,10 @@ const TOKENS_BEFORE = 3;
 const SMALL_HEAP_MEBIBYTES = 64;
 const ARRAY_LENGTH = 1_000_000;
 
+/** Phases of its start that a runner can be held in. */
+const HELD_PHASES = ['connecting', 'loading', 'warming_up'] as const;
+export type HeldPhase = (typeof HELD_PHASES)[number];
+
 /** What failpoints do to the rest of the process. */
 export interface FailpointTargets {
   /** Take no further message, but go on reading. */
@@ -38,6 +42,13 @@ export class Failpoints {
   /** Was the process started to fail in this way? */
   startsWith(name: FailpointName): boolean {
     return this.#start?.name === name;
+  }
+
+  /** In which phase this rank shall stay for good, alive; null when in none. */
+  heldPhase(rank: number): HeldPhase | null {
+    if (this.#start?.name !== 'runner.hold') return null;
+    const [phase, only = String(rank)] = (this.#start.arg ?? '').split('@');
+    return only === String(rank) ? (HELD_PHASES.find((held) => held === phase) ?? null) : null;
   }
 
   /** Remembers what a request carries; it acts once some tokens have come. */
@@ -84,7 +95,8 @@ export class Failpoints {
         this.#targets.slowDown(Number(arg ?? 0));
         return;
       case 'runner.fail_loading':
-        // It is asked for by `startsWith` when the model is loaded.
+      case 'runner.hold':
+        // They are asked for while the model is loaded.
         return;
     }
   }

@@ -100,6 +100,8 @@ export class RunnerProcess {
 
   async #begin(settings: RunnerSettings): Promise<void> {
     this.#settings = settings;
+    // The first one at once: from then on silence means that it is stopped.
+    this.#sendHeartbeat();
     setInterval(() => this.#sendHeartbeat(), TIMES.heartbeatMs);
     try {
       if (settings.part !== null) await this.#connect(settings.part);
@@ -112,6 +114,7 @@ export class RunnerProcess {
   /** Meets the other ranks. The first fault of any of them ends this one too, and says whose it was. */
   async #connect(part: RunnerPart): Promise<void> {
     this.#channel.send({ kind: 'phase', phase: 'connecting', progress: null });
+    if (this.#failpoints.heldPhase(part.rank) === 'connecting') await new Promise(() => undefined);
     this.#collective = await connectRanks(part, this.#ending.signal);
     void this.#collective.ended.then((fault) => {
       if (fault !== null) this.#fail(fault);
@@ -124,7 +127,8 @@ export class RunnerProcess {
       return;
     }
     const { port1, port2 } = new MessageChannel();
-    const data: ComputeThreadData = { settings, port: port2, status: this.#status.buffer };
+    const held = this.#failpoints.heldPhase(settings.part?.rank ?? 0);
+    const data: ComputeThreadData = { settings, port: port2, status: this.#status.buffer, held };
     const worker = new Worker(new URL('./computeThread.js', import.meta.url), {
       workerData: data,
       transferList: [port2],

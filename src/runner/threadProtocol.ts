@@ -4,6 +4,7 @@ import type { BridgeMemory } from '../collective/bridge/layout.js';
 import type { Fault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { LoadedModel, RunnerSettings } from '../shared/runnerProtocol.js';
+import type { HeldPhase } from './failpoints.js';
 import type { RequestEvent } from './generation/modelServer.js';
 
 /** What the compute thread starts with. */
@@ -11,6 +12,8 @@ export interface ComputeThreadData {
   readonly settings: RunnerSettings;
   readonly port: MessagePort;
   readonly status: SharedArrayBuffer;
+  /** A failpoint: where the thread shall stay. */
+  readonly held: HeldPhase | null;
 }
 
 export type ToCompute =

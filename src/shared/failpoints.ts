@@ -13,6 +13,9 @@ const FAILPOINTS = {
   'runner.slow_token': 'each step of the runner takes so many milliseconds longer',
   'runner.die_before_pipe_open': 'the next runner process ends before it says a word',
   'runner.fail_loading': 'the next runner process cannot load its model',
+  'runner.hold':
+    'runner processes that start from now on stay in a phase of their start, =connecting, =loading or =warming_up; ' +
+    'with @RANK behind it only those of that rank; without an argument none does any more',
   'store.torn_write': 'the next write to the control log is cut in half, and the node is killed',
   'store.disk_full':
     'the disk takes nothing more of the control log; with =MS for so long, with =0 no longer',
@@ -29,6 +32,7 @@ export interface Failpoint {
 export const START_FAILPOINTS: ReadonlySet<FailpointName> = new Set([
   'runner.die_before_pipe_open',
   'runner.fail_loading',
+  'runner.hold',
 ]);
 
 /** Environment of a runner process: unset = no failpoints, empty = allowed, else the one that it starts with. */

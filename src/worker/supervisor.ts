@@ -7,7 +7,7 @@ import { decideRestart, type RestartHistory } from '../control/restartPolicy.js'
 import { isServing, type RunnerStatus } from '../control/runnerLife.js';
 import type { RunnerFailure } from '../control/state.js';
 import type { Fault } from '../shared/errors.js';
-import { type Failpoint, START_FAILPOINTS } from '../shared/failpoints.js';
+import { type Failpoint, formatFailpoint, START_FAILPOINTS } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { LoadedModel, RunnerLoad, RunnerSettings } from '../shared/runnerProtocol.js';
@@ -118,7 +118,7 @@ export class Supervisor {
 
   /** Causes a fault, now or at the next start. */
   fail(failpoint: Failpoint): void {
-    if (START_FAILPOINTS.has(failpoint.name)) this.#startFailpoint = failpoint.name;
+    if (START_FAILPOINTS.has(failpoint.name)) this.#startFailpoint = formatFailpoint(failpoint);
     else this.#process?.fail(failpoint);
   }
 

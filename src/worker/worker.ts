@@ -58,6 +58,8 @@ export class Worker {
   readonly #memoryBytes = new Map<RunnerId, number>();
   readonly #instanceOf = new Map<RunnerId, InstanceId>();
   readonly #startFailpoints = new Map<InstanceId, Failpoint>();
+  /** Of all runners that start from now on. */
+  #hold: Failpoint | null = null;
   #stopListening: (() => void) | null = null;
   #isEnded = false;
 
@@ -88,6 +90,10 @@ export class Worker {
 
   /** Causes a fault in one runner, or in all. Returns in how many. */
   fail(failpoint: Failpoint, runnerId: RunnerId | null): number {
+    if (failpoint.name === 'runner.hold') {
+      this.#hold = failpoint.arg === null ? null : failpoint;
+      return 1;
+    }
     if (START_FAILPOINTS.has(failpoint.name)) return this.#failNextStart(failpoint, runnerId);
     const targets = [...this.#supervisors].filter(([id]) => runnerId === null || id === runnerId);
     for (const [, supervisor] of targets) supervisor.fail(failpoint);
@@ -191,8 +197,8 @@ export class Worker {
       },
       this.#settings(instance, shard, model),
     );
-    const failpoint = this.#startFailpoints.get(instance.instanceId);
-    if (failpoint !== undefined) supervisor.fail(failpoint);
+    const failpoint = this.#startFailpoints.get(instance.instanceId) ?? this.#hold;
+    if (failpoint !== null) supervisor.fail(failpoint);
     this.#startFailpoints.delete(instance.instanceId);
     this.#supervisors.set(runnerId, supervisor);
     this.#instanceOf.set(runnerId, instance.instanceId);

@@ -1,0 +1,81 @@
+/** A rank that is killed or frozen while the ranks of a model meet, load, or warm up, on real nodes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { NodeProcess } from '../support/nodeProcess.js';
+import { answer, post } from './scene.js';
+import { pidsOf, rankOn, untilFailure, untilNoPipes, untilServed } from './shardScene.js';
+import {
+  Cluster,
+  remove,
+  type Shown,
+  untilEnded,
+  untilNothingLeft,
+  untilWish,
+  wishFor,
+} from './wishScene.js';
+
+const SHAPE = { context_length: 512, max_sequences: 1, min_nodes: 2 };
+const PHASES = { connecting: 'connecting', loading: 'loading', warming_up: 'warming up' } as const;
+const FAULTS = [
+  { rank: 0, signal: 'SIGKILL', says: /SIGKILL/ },
+  { rank: 0, signal: 'SIGSTOP', says: /frozen: it has sent no heartbeat/ },
+  { rank: 1, signal: 'SIGKILL', says: /SIGKILL/ },
+  { rank: 1, signal: 'SIGSTOP', says: /frozen: it has sent no heartbeat/ },
+] as const;
+
+/** Runners that start from now on stay in that phase; all go on without one. */
+async function hold(nodes: readonly NodeProcess[], arg?: string): Promise<void> {
+  for (const node of nodes) {
+    const armed = await post(node, '/debug/failpoints', { name: 'runner.hold', arg });
+    assert.equal(armed.status, 200, await armed.text());
+  }
+}
+
+/** A wish for the model over two nodes; its runner of that rank is held in that phase, and the other waits for it. */
+function untilHeld(node: NodeProcess, id: string, rank: number, phase: string): Promise<Shown> {
+  return untilWish(node, id, `rank ${rank} held while ${phase}`, ({ instance, state }) => {
+    const runners = (instance?.shards ?? []).map(({ runner_id: runnerId }) => state.runners[runnerId]);
+    const areThere = runners.length === 2 && runners.every((runner) => runner?.pid != null);
+    return areThere && runners[rank]?.status === phase;
+  });
+}
+
+test('R7, R24, R49: a rank that is killed or frozen in its start: siblings end, one failure names it, the wish is served', {
+  timeout: 180_000,
+}, async (t) => {
+  const cluster = new Cluster(t);
+  const asked = await cluster.add('asked', '--no-worker');
+  const workers = [await cluster.add('left'), await cluster.add('right')];
+  await cluster.group.agreed();
+  for (const [turn, [phase, name]] of Object.entries(PHASES).entries()) {
+    await t.test(name, async () => {
+      const held: { readonly id: string; readonly shown: Shown }[] = [];
+      for (const rank of [0, 1]) {
+        await hold(workers, `${phase}@${rank}`);
+        const ids = [await wishFor(asked, SHAPE), await wishFor(asked, SHAPE)];
+        for (const id of ids) held.push({ id, shown: await untilHeld(asked, id, rank, phase) });
+      }
+      await hold(workers);
+      await Promise.all(
+        FAULTS.map(async ({ rank, signal, says }, at) => {
+          const { id, shown } = held[at] ?? assert.fail('not held');
+          const pids = pidsOf(shown);
+          process.kill(pids[rank] ?? assert.fail('no process'), signal);
+          const failure = await untilFailure(asked, id, 1);
+          assert.equal(failure.node_id, rankOn(shown, rank), failure.message);
+          assert.match(failure.message, says);
+          assert.match(failure.message, new RegExp(`the runner failed while ${name}: `));
+          for (const pid of pids) await untilEnded(pid);
+          if (at === turn) {
+            const { wish } = await untilServed(asked, id, 2);
+            assert.equal(wish.errors.length, 1, 'counted once');
+            assert.ok((await answer(asked)).length > 0);
+          }
+          await remove(asked, id);
+          await untilNothingLeft(cluster.group.nodes, id);
+        }),
+      );
+      for (const node of workers) await untilNoPipes(node);
+    });
+  }
+});
