@@ -1,7 +1,8 @@
 /**
  * All checks and tests: `node scripts/test.mjs [PART …]`, where a part is `checks`, `unit`, or a piece of a file name
- * under test/. Unit tests share one process; each file under test/ has its own, with a bound. As many run side by side
- * as the machine has cores, two at most; SHOAL_TEST_LANES says otherwise. The last line counts.
+ * under test/. Unit tests share a few processes; each file under test/ has its own, with a bound. Most of them wait more
+ * than they compute, so one more runs side by side than the machine has cores, three at most; SHOAL_TEST_LANES says
+ * otherwise. The last line counts.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const wanted = process.argv.slice(2);
 const FILE_LIMIT_MS = 5 * 60_000;
-const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(2, availableParallelism()));
+const UNIT_PROCESSES = 4;
+/** What takes longest begins first, so that no lane works on alone in the end. */
+const LONG = [
+  'cluster/survival',
+  'cluster/metaInstances',
+  'dashboard/cluster',
+  'cluster/shards',
+  'node/failpoints',
+];
+const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(3, availableParallelism() + 1));
 const scratch = mkdtempSync(join(tmpdir(), 'shoal-test-'));
 let runs = 0;
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -37,12 +47,14 @@ const checks = [
   ['generated docs are fresh', 'dist/tools/docs/generate.js', ['--check']],
 ];
 
-const jobs = [];
-for (const file of testFiles(join(root, 'dist', 'test'))) {
-  if (selected(file)) jobs.push(() => runTests(relative(root, file), file));
-}
-if (selected('unit')) jobs.push(unitTests);
-if (selected('checks')) jobs.push(...checks.map((parameters) => () => check(...parameters)));
+const isLong = (file) => LONG.some((piece) => file.includes(piece));
+const files = testFiles(join(root, 'dist', 'test')).filter(selected);
+const jobs = [
+  ...files.filter(isLong).map((file) => () => runTests(relative(root, file), file)),
+  ...(selected('unit') ? unitJobs() : []),
+  ...files.filter((file) => !isLong(file)).map((file) => () => runTests(relative(root, file), file)),
+  ...(selected('checks') ? checks.map((parameters) => () => check(...parameters)) : []),
+];
 await Promise.all(Array.from({ length: lanes }, work));
 rmSync(scratch, { recursive: true, force: true });
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
@@ -68,10 +80,18 @@ async function check(name, script, parameters) {
   report(name, started, code === 0 ? '' : 'failed');
 }
 
-/** Each file is a suite of its own, so that its hooks concern its own tests only. */
-async function unitTests() {
-  const entry = join(scratch, 'unit.mjs');
+/** Dealt out in turn, so that what is in one folder, and of one kind, is spread over the processes. */
+function unitJobs() {
   const files = ['src', 'dashboard'].flatMap((folder) => testFiles(join(root, 'dist', folder)));
+  const hands = Array.from({ length: UNIT_PROCESSES }, (_, hand) =>
+    files.filter((_file, at) => at % UNIT_PROCESSES === hand),
+  );
+  return hands.map((hand, at) => () => unitTests(hand, at + 1));
+}
+
+/** Each file is a suite of its own, so that its hooks concern its own tests only. */
+async function unitTests(files, number) {
+  const entry = join(scratch, `unit-${number}.mjs`);
   const suites = files.map((file) => {
     const [name, address] = [relative(root, file), pathToFileURL(file).href].map((text) =>
       JSON.stringify(text),
@@ -79,7 +99,7 @@ async function unitTests() {
     return `describe(${name}, () => import(${address}));`;
   });
   writeFileSync(entry, ["import { describe } from 'node:test';", ...suites].join('\n'));
-  await runTests(`unit tests of ${files.length} files`, entry);
+  await runTests(`unit tests of ${files.length} files, ${number} of ${UNIT_PROCESSES}`, entry);
 }
 
 async function runTests(name, file) {

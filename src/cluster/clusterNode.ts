@@ -208,6 +208,11 @@ export class ClusterNode {
     this.#handle({ kind: 'TaskStreamBroken', taskId, attemptId, fault, isBegun });
   }
 
+  /** The deadline of a task has passed. */
+  expireTask(taskId: TaskId): void {
+    this.#handle({ kind: 'TaskExpired', taskId });
+  }
+
   cancelTask(taskId: TaskId, fault: Fault): void {
     this.#handle({ kind: 'TaskCancelled', taskId, fault });
   }

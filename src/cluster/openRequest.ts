@@ -54,11 +54,6 @@ export class OpenRequest {
     });
   }
 
-  /** Why it has no place at the moment; null while it has one. */
-  get lossFault(): Fault | null {
-    return this.#loss?.fault ?? null;
-  }
-
   /** It runs there from now on. */
   placed(assignment: Assignment): void {
     if (this.events.isEnded) return;

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Assignment } from '../control/cluster/commands.js';
 import type { TaskStatus } from '../control/state.js';
-import { type Fault, ShoalError, toFault } from '../shared/errors.js';
+import { ShoalError, toFault } from '../shared/errors.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import type { GenerationStream, TerminalEvent } from '../shared/generationStream.js';
 import type { CommandId, InstanceId, NodeId, TaskId } from '../shared/ids.js';
@@ -22,7 +22,7 @@ export interface AcceptedRequest {
 export interface RequestsComponents {
   readonly cluster: Pick<
     ClusterNode,
-    'openTask' | 'taskStreamEnded' | 'taskStreamBroken' | 'cancelTask' | 'taskOf'
+    'openTask' | 'taskStreamEnded' | 'taskStreamBroken' | 'expireTask' | 'cancelTask' | 'taskOf'
   >;
   readonly openStream: OpenStream;
   /** Told when a request that was accepted ends. */
@@ -66,10 +66,7 @@ export class Requests {
       let isAccepted = false;
       const cancel = () => cluster.cancelTask(taskId, toFault(clientSignal.reason));
       // The core looks at its clock a few times a second: a deadline is kept to the millisecond here.
-      const deadline = setTimeout(
-        () => cluster.cancelTask(taskId, deadlinePassed(request, open.lossFault)),
-        deadlineMs,
-      );
+      const deadline = setTimeout(() => cluster.expireTask(taskId), deadlineMs);
       const settle = () => {
         clearTimeout(deadline);
         clientSignal.removeEventListener('abort', cancel);
@@ -124,12 +121,4 @@ export class Requests {
 function taskStatus(end: TerminalEvent): Exclude<TaskStatus, 'running'> {
   if (end.kind === 'finished') return 'complete';
   return end.fault.code === 'cancelled' ? 'cancelled' : 'failed';
-}
-
-function deadlinePassed({ deadlineMs }: GenerationRequest, loss: Fault | null): Fault {
-  const waited = loss === null ? '' : `; it waited for another place after: ${loss.message}`;
-  return {
-    code: 'deadline_exceeded',
-    message: `the request did not end within ${deadlineMs} ms${waited}`,
-  };
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TIMES } from '../shared/limits.js';
 import { apply } from './apply.js';
 import type { ControlEvent } from './events.js';
-import { hasProspect, isAccountedFor } from './prospects.js';
+import { hasProspect, isAccountedFor, isExpected } from './prospects.js';
+import { Scene } from './reconcile/testing.js';
 import type { InstanceRecord } from './state.js';
 import {
   instanceCreated,
@@ -62,4 +64,38 @@ test('R60: an instance that the state never had is not one that is gone', () => 
   assert.equal(knows(instanceCreated('b')), false);
   assert.equal(knows(instanceCreated('a')), true);
   assert.equal(knows(instanceCreated('a'), instanceDeleted('a')), true);
+});
+
+test('R4: a new request has something to wait for while a wish is placed, started anew or moved', () => {
+  const expects = ({ state }: Scene) => isExpected(state, MODEL);
+  const scene = new Scene('a');
+  assert.equal(expects(scene), false, 'nobody wishes for it');
+  scene.wish('m');
+  assert.equal(expects(scene), true, 'it is being placed');
+  scene.look();
+  scene.serve('m');
+  scene.report(scene.instance('m'), 'failed');
+  scene.look();
+  assert.equal(scene.status('m'), 'retrying');
+  assert.equal(expects(scene), true);
+  scene.judge('a', 'dead');
+  scene.look();
+  assert.equal(expects(scene), true, 'its node may come back');
+  scene.lookAfter(TIMES.nodeLossGraceMs);
+  assert.equal(expects(scene), false, 'there is no other place');
+});
+
+test("R4: what has failed for good, fits nowhere, or is nobody's wish is not waited for", () => {
+  const failed = new Scene('a');
+  failed.wish('m');
+  failed.look();
+  failed.serve('m');
+  failed.failForGood('m');
+  assert.equal(isExpected(failed.state, MODEL), false);
+  const tight = new Scene();
+  tight.join('a', { memoryBytes: 100e6 });
+  tight.wish('m');
+  tight.look();
+  assert.equal(isExpected(tight.state, MODEL), false);
+  assert.equal(isExpected(stateAfter(instanceCreated('a'), failedRunner(5_000)), MODEL), false);
 });

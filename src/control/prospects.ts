@@ -2,6 +2,7 @@
 import type { InstanceId, ModelId } from '../shared/ids.js';
 import { instanceStatus, isNodeGone, runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord } from './state.js';
+import { instancesOfWish } from './wishInstances.js';
 
 /** A wish that has not failed for good is made come true; an instance of its own is restarted by its node, or waits for that. */
 export function hasProspect(state: ClusterState, modelId: ModelId): boolean {
@@ -10,6 +11,20 @@ export function hasProspect(state: ClusterState, modelId: ModelId): boolean {
   }
   for (const instance of state.instances.values()) {
     if (instance.modelId === modelId && mayComeBack(state, instance)) return true;
+  }
+  return false;
+}
+
+/**
+ * Is it worth the wait of a request that has not begun (R4)? A wish is served before long while it is being placed, or
+ * what it has is started anew, moved or waited for. One that fits nowhere waits for somebody's doing; and what nobody
+ * wished for is no promise.
+ */
+export function isExpected(state: ClusterState, modelId: ModelId): boolean {
+  for (const wish of state.metaInstances.values()) {
+    if (wish.modelId !== modelId || wish.hasFailed) continue;
+    if (wish.placementProblem === null) return true;
+    if (instancesOfWish(state, wish.metaInstanceId).present.length > 0) return true;
   }
   return false;
 }

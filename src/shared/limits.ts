@@ -5,7 +5,10 @@
 export const LIMITS = {
   /** Largest HTTP request body. */
   requestBodyBytes: 8 * 1024 * 1024,
-  /** Requests waiting or running on one instance; one more gets `queue_full` (429). */
+  /**
+   * Requests waiting or running on one instance, and those that wait on one node for a model while no instance takes
+   * any; one more gets `queue_full` (429).
+   */
   instanceQueueRequests: 256,
   /** Places that one request may lose after they began, or in a row before they did; and runners that may die while they compute it. */
   requestMoves: 8,
@@ -301,6 +304,8 @@ export const TIMES = {
   moveLongestRetryMs: 2_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
+  /** A new request waits this long at most, and within its deadline, while the wish for its model is being placed or started anew. */
+  placeWaitMs: 30_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */
   shardSelfTestMs: 60_000,
   /** Rendering one prompt with the model's chat template. */

@@ -29,17 +29,16 @@ test(
       isOver = true;
     });
     await shows(asking, serving, 'dead');
-    const refused = await post(asking, '/v1/chat/completions', question);
-    assert.equal(refused.status, 503);
-    assert.match(
-      await refused.text(),
-      /"code":"all_instances_failed".*gone|gone.*"code":"all_instances_failed"/,
-    );
+    const refused = await post(asking, '/v1/chat/completions', { ...question, deadline_ms: 500 });
+    assert.equal(refused.status, 504);
+    assert.match(await refused.text(), /waited for a place, since: .* gone.*"code":"deadline_exceeded"/);
+    const waiting = post(asking, '/v1/chat/completions', question);
 
     const forgotten = await post(asking, `/nodes/${serving.nodeId}/forget`, {});
     assert.equal(forgotten.status, 200, await forgotten.text());
     const { nodes, instances } = await asking.state();
     assert.deepEqual([Object.keys(nodes), instances], [[asking.nodeId], {}]);
+    assert.match(await (await waiting).text(), /waits for a place/, 'there is nothing left to wait for');
     assert.ok(!isOver, 'what is wished for may be served again: the answer waits');
     const again = await group.restart(serving, hosts.host(2), '--failpoints');
     await group.agreed();

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { pack, unpack } from 'msgpackr';
 import type { ShapeName } from '../../src/collective/connect.js';
@@ -89,91 +89,95 @@ const CASES = (['mesh', 'ring'] as const).flatMap((shape) =>
     .map((work) => ({ shape, work })),
 );
 
-for (const { shape, work } of CASES) {
-  test(
-    `R7: ${shape}, ${work}: the death of any rank ends all others, which name it`,
-    LIMIT,
-    async (context) => {
-      for (let victim = 0; victim < WORLD_SIZE; victim += 1) {
-        const ranks = await startRanks(context, shape, work);
-        ranks[victim]!.child.kill('SIGKILL');
-        for (const survivor of ranks.filter(({ rank }) => rank !== victim)) {
-          const { fault, endedWith } = await endOf(survivor);
-          assert.equal(fault.code, 'node_lost');
-          assert.deepEqual(fault.details, { rank: victim, node: `node-${victim}` });
-          assert.deepEqual(endedWith?.details, fault.details);
+// Each has ranks of its own, and waits for deadlines most of the time.
+describe('faults of ranks', { concurrency: 2 }, () => {
+  for (const { shape, work } of CASES) {
+    test(
+      `R7: ${shape}, ${work}: the death of any rank ends all others, which name it`,
+      LIMIT,
+      async (context) => {
+        for (let victim = 0; victim < WORLD_SIZE; victim += 1) {
+          const ranks = await startRanks(context, shape, work);
+          ranks[victim]!.child.kill('SIGKILL');
+          for (const survivor of ranks.filter(({ rank }) => rank !== victim)) {
+            const { fault, endedWith } = await endOf(survivor);
+            assert.equal(fault.code, 'node_lost');
+            assert.deepEqual(fault.details, { rank: victim, node: `node-${victim}` });
+            assert.deepEqual(endedWith?.details, fault.details);
+          }
         }
-      }
-    },
-  );
-}
+      },
+    );
+  }
 
-for (const { shape, work } of CASES.filter(({ work }) => work !== 'wait')) {
-  test(
-    `R7: ${shape}, ${work}: a frozen rank ends all others by their deadline, which name it; awake again it ends too`,
-    LIMIT,
-    async (context) => {
-      for (const victim of [0, 2]) {
-        const ranks = await startRanks(context, shape, work);
-        ranks[victim]!.child.kill('SIGSTOP');
-        const survivors = ranks.filter(({ rank }) => rank !== victim);
-        for (const { fault } of await Promise.all(survivors.map(endOf))) {
-          assert.equal(fault.code, 'deadline_exceeded');
-          assert.deepEqual(fault.details, { rank: victim, node: `node-${victim}` });
-        }
-        ranks[victim]!.child.kill('SIGCONT');
-        await endOf(ranks[victim]!);
-      }
-    },
-  );
-}
-
-for (const kind of ['closed', 'silent'] as const) {
-  test(
-    `a link that is ${kind} while both ends live ends all ranks, which name one of its ends`,
-    LIMIT,
-    async (context) => {
-      for (const shape of ['mesh', 'ring'] as const) {
-        const cable = new Cable();
-        context.after(() => cable.close());
-        const ports = new Map<string, number>();
-        const rewrite = (blobs: readonly string[], rank: number) => {
-          if (rank !== 0) return blobs;
-          const endpoint = unpack(Buffer.from(blobs[1]!, 'hex')) as { port: number };
-          const through = pack({ ...endpoint, port: ports.get('cable')! });
-          cable.leadTo(endpoint.port);
-          return [blobs[0]!, Buffer.from(through).toString('hex'), ...blobs.slice(2)];
+  for (const { shape, work } of CASES.filter(({ work }) => work !== 'wait')) {
+    test(
+      `R7: ${shape}, ${work}: a frozen rank ends all others by their deadline, which name it; awake again it ends too`,
+      LIMIT,
+      async (context) => {
+        const frozen = async (victim: number) => {
+          const ranks = await startRanks(context, shape, work);
+          ranks[victim]!.child.kill('SIGSTOP');
+          const survivors = ranks.filter(({ rank }) => rank !== victim);
+          for (const { fault } of await Promise.all(survivors.map(endOf))) {
+            assert.equal(fault.code, 'deadline_exceeded');
+            assert.deepEqual(fault.details, { rank: victim, node: `node-${victim}` });
+          }
+          ranks[victim]!.child.kill('SIGCONT');
+          await endOf(ranks[victim]!);
         };
-        ports.set('cable', await cable.open());
-        const ranks = await startRanks(context, shape, 'sum', rewrite);
-        if (kind === 'closed') cable.cut();
-        else cable.hush();
-        for (const { fault } of await Promise.all(ranks.map(endOf))) {
-          assert.equal(fault.code, kind === 'closed' ? 'node_lost' : 'deadline_exceeded');
-          assert.ok([0, 1].includes(fault.details?.rank as number), JSON.stringify(fault));
+        await Promise.all([0, 2].map(frozen));
+      },
+    );
+  }
+
+  for (const kind of ['closed', 'silent'] as const) {
+    test(
+      `a link that is ${kind} while both ends live ends all ranks, which name one of its ends`,
+      LIMIT,
+      async (context) => {
+        for (const shape of ['mesh', 'ring'] as const) {
+          const cable = new Cable();
+          context.after(() => cable.close());
+          const ports = new Map<string, number>();
+          const rewrite = (blobs: readonly string[], rank: number) => {
+            if (rank !== 0) return blobs;
+            const endpoint = unpack(Buffer.from(blobs[1]!, 'hex')) as { port: number };
+            const through = pack({ ...endpoint, port: ports.get('cable')! });
+            cable.leadTo(endpoint.port);
+            return [blobs[0]!, Buffer.from(through).toString('hex'), ...blobs.slice(2)];
+          };
+          ports.set('cable', await cable.open());
+          const ranks = await startRanks(context, shape, 'sum', rewrite);
+          if (kind === 'closed') cable.cut();
+          else cable.hush();
+          for (const { fault } of await Promise.all(ranks.map(endOf))) {
+            assert.equal(fault.code, kind === 'closed' ? 'node_lost' : 'deadline_exceeded');
+            assert.ok([0, 1].includes(fault.details?.rank as number), JSON.stringify(fault));
+          }
+          await cable.close();
         }
-        await cable.close();
+      },
+    );
+  }
+
+  test(
+    'R7: a rank that dies before it is linked ends the meeting of its neighbours, which name it',
+    LIMIT,
+    async (context) => {
+      const ranks = await spawnRanks(context, 'mesh', 'sum');
+      const blobs = await blobsOf(ranks);
+      ranks[3]!.child.kill('SIGKILL');
+      await once(ranks[3]!.child, 'exit');
+      const survivors = ranks.slice(0, 3);
+      for (const rank of survivors) tell(rank, blobs);
+      for (const { fault } of await Promise.all(survivors.map(endOf))) {
+        assert.equal(fault.code, 'node_lost');
+        assert.deepEqual(fault.details, { rank: 3, node: 'node-3' });
       }
     },
   );
-}
-
-test(
-  'R7: a rank that dies before it is linked ends the meeting of its neighbours, which name it',
-  LIMIT,
-  async (context) => {
-    const ranks = await spawnRanks(context, 'mesh', 'sum');
-    const blobs = await blobsOf(ranks);
-    ranks[3]!.child.kill('SIGKILL');
-    await once(ranks[3]!.child, 'exit');
-    const survivors = ranks.slice(0, 3);
-    for (const rank of survivors) tell(rank, blobs);
-    for (const { fault } of await Promise.all(survivors.map(endOf))) {
-      assert.equal(fault.code, 'node_lost');
-      assert.deepEqual(fault.details, { rank: 3, node: 'node-3' });
-    }
-  },
-);
+});
 
 /** A way to one rank that a test can cut. */
 class Cable {

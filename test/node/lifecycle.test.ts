@@ -51,13 +51,15 @@ test('R63: the same seed gives the same text, alone and in a full batch', { time
   for (const text of together) assert.equal(text, alone);
 });
 
-test('R1, R6, R60: after kill -9 of the runner a stream goes on when it is back; new requests are told to wait', {
+test('R1, R6, R60: after kill -9 of the runner a stream goes on when it is back, and new requests wait for it', {
   timeout: BOUND_MS,
 }, async () => {
   await node.ready();
   const { pid } = await node.runner();
   assert.ok(pid !== null);
-  const refused: { error?: unknown } = {};
+  const short: { error?: unknown } = {};
+  const gone = new AbortController();
+  let waiting: Promise<unknown> | null = null;
   const asked = { ...STORY, stream: true, max_tokens: 200, ...({ ignore_eos: true } as object) } as const;
   const stream = await client.chat.completions.create({ ...asked, stream_options: { include_usage: true } });
   let chunks = 0;
@@ -65,16 +67,23 @@ test('R1, R6, R60: after kill -9 of the runner a stream goes on when it is back;
   for await (const chunk of stream) {
     tokens = chunk.usage?.completion_tokens ?? tokens;
     if (chunk.choices[0]?.delta.content) chunks += 1;
-    if (chunks !== 5 || refused.error !== undefined) continue;
+    if (chunks !== 5 || waiting !== null) continue;
     process.kill(pid, 'SIGKILL');
     await node.until('away', ({ runners }) =>
       Object.values(runners).every(({ status }) => status === 'failed'),
     );
-    refused.error = await client.chat.completions.create({ ...STORY, max_tokens: 3 }).catch((error) => error);
+    const few = { ...STORY, max_tokens: 3 };
+    waiting = client.chat.completions.create(few).then(({ usage }) => usage?.completion_tokens);
+    const left = client.chat.completions.create(few, { signal: gone.signal });
+    gone.abort();
+    await assert.rejects(left, OpenAI.APIUserAbortError);
+    const deadline = { ...few, ...({ deadline_ms: 200 } as object) };
+    short.error = await client.chat.completions.create(deadline).catch((error) => error);
   }
   assert.equal(tokens, 200, 'each token is counted once');
-  assert.ok(refused.error instanceof OpenAI.APIError && refused.error.code === 'all_instances_failed');
-  assert.match(refused.error.message, /SIGKILL/);
+  assert.equal(await waiting, 3);
+  assert.ok(short.error instanceof OpenAI.APIError && short.error.code === 'deadline_exceeded');
+  assert.match(short.error.message, /waited for a place, since: .*SIGKILL/);
   const state = await node.ready();
   const [runner] = Object.values(state.runners);
   assert.equal(runner?.restarts, 1);

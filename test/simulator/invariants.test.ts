@@ -8,6 +8,7 @@ import type { NodeOutput } from '../../src/control/cluster/ports.js';
 import { ORIGIN } from '../../src/control/cluster/position.js';
 import type { ControlEvent } from '../../src/control/events.js';
 import { runningTasks } from '../../src/control/instances.js';
+import { chooseInstance } from '../../src/control/routing.js';
 import type { InstanceRecord } from '../../src/control/state.js';
 import type { InstanceId } from '../../src/shared/ids.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
@@ -144,6 +145,22 @@ const CASES: readonly Case[] = [
     harm: {
       outputs: (outputs) =>
         outputs.map((output) => (output.kind === 'TaskMoving' ? { ...output, kind: 'TaskEnded' } : output)),
+    },
+  },
+  {
+    what: 'a request is refused while its wish is started anew',
+    invariant: 'requests-wait',
+    declares: true,
+    faults: ['runnerDeath'],
+    harm: {
+      outputs: (outputs, core, input) => {
+        if (input.kind !== 'TaskArrived') return outputs;
+        const choice = chooseInstance(core.state, { modelId: input.modelId, unreachable: new Set() }, 0);
+        const { taskId } = input;
+        return 'instance' in choice
+          ? outputs
+          : [...outputs, { kind: 'TaskEnded', taskId, fault: choice.fault }];
+      },
     },
   },
   {

@@ -9,9 +9,11 @@ import type {
 } from '../../src/control/state.js';
 import { metaInstanceWish } from '../../src/control/testing.js';
 import { instancesOfWish } from '../../src/control/wishInstances.js';
-import type { MetaInstanceId, ModelId, NodeId, RunnerId } from '../../src/shared/ids.js';
+import type { Fault } from '../../src/shared/errors.js';
+import type { CommandId, MetaInstanceId, ModelId, NodeId, RunnerId, TaskId } from '../../src/shared/ids.js';
 import { MODEL_SHAPES } from './declarations.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
+import type { Invariant, InvariantWatch } from './invariants/contract.js';
 import { SETTLED_CHECKS } from './invariants/settled.js';
 import type { Machine, Process } from './machine.js';
 import { drawPlan } from './plan.js';
@@ -25,12 +27,21 @@ const MODELS: Readonly<Record<Size, ModelId>> = {
   huge: 'm3' as ModelId,
 };
 
+/** What a client sees of its request. */
+export interface Asked {
+  isOpen(): boolean;
+  isPlaced(): boolean;
+  /** What the core ended it with; null while it is open, and when its answer is complete. */
+  fault(): Fault | null;
+}
+
 const STEP_MS = 1;
 const LOOK_MS = 50;
 const LIMIT_MS = 60_000;
 
 export class Story {
   readonly world: World;
+  readonly #ends = new Map<TaskId, Fault>();
   #lookAt = 0;
 
   /** @param damaged machines on which no model comes up */
@@ -38,13 +49,26 @@ export class Story {
     const drawn = drawPlan({ seed, minutes: 1, nodes, faults: [] });
     const declarations = { everyMs: Number.MAX_SAFE_INTEGER, files: 1, damagedFiles: 0 };
     const plan = { ...drawn, cursedRunners: 0, declarations };
-    this.world = new World({ seed, plan, invariants: ALL_INVARIANTS });
+    this.world = new World({ seed, plan, invariants: [...ALL_INVARIANTS, this.#endings()] });
     for (const at of damaged) {
       const files = this.machine(at).files as Map<ModelId, { readonly isDamaged: boolean }>;
       for (const modelId of files.keys()) files.set(modelId, { isDamaged: true });
     }
     for (const machine of this.world.machines) machine.start();
     this.until('one cluster', () => SETTLED_CHECKS.every(({ problem }) => problem(this.world) === null));
+  }
+
+  #endings(): Invariant {
+    const handled: InvariantWatch['handled'] = (_process, _input, outputs) => {
+      for (const output of outputs)
+        if (output.kind === 'TaskEnded') this.#ends.set(output.taskId, output.fault);
+    };
+    return {
+      name: 'endings',
+      meaning: 'None: it takes note of them.',
+      kind: 'safety',
+      watch: () => ({ handled }),
+    };
   }
 
   machine(at: number): Machine {
@@ -102,6 +126,22 @@ export class Story {
 
   retry(id: string): void {
     this.#command({ kind: 'RetryMetaInstance', metaInstanceId: id as MetaInstanceId });
+  }
+
+  /** A client asks this node for a few words. */
+  ask(process: Process, taskId: string, size: Size = 'small', deadlineMs = 60_000): Asked {
+    const id = taskId as TaskId;
+    process.api.arrived({
+      taskId: id,
+      commandId: `of-${taskId}` as CommandId,
+      modelId: MODELS[size],
+      deadlineMs,
+    });
+    return {
+      isOpen: () => process.api.open.has(id),
+      isPlaced: () => process.api.open.get(id)?.assignment != null,
+      fault: () => this.#ends.get(id) ?? null,
+    };
   }
 
   #command(command: Parameters<World['user']['command']>[1]): void {

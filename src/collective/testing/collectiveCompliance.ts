@@ -209,7 +209,7 @@ function testFaults(startWorld: StartWorld): void {
   });
 
   test('a rank that is late is named by all, and ends all', LIMIT, async (context) => {
-    for (const size of [2, 3, 4, 5]) {
+    const lateIn = async (size: number) => {
       const ranks = await startWorld(context, size);
       const late = ranks.at(-1)!;
       await Promise.all(
@@ -223,7 +223,8 @@ function testFaults(startWorld: StartWorld): void {
           ),
       );
       assert.equal((await late.ended)?.details?.rank, late.rank);
-    }
+    };
+    await Promise.all([2, 3, 4, 5].map(lateIn));
   });
 
   test(

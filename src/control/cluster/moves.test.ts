@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ERRORS, type ErrorCode, type Fault } from '../../shared/errors.js';
 import type { InstanceId, TaskId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
-import { attemptId, type Moves, moved, refused, UNMOVED } from './moves.js';
+import { attemptId, canEndByWaiting, type Moves, moved, refused, UNMOVED } from './moves.js';
 
 const A = 'a' as InstanceId;
 const fault = (code: ErrorCode): Fault => ({ code, message: 'it is gone' });
@@ -99,4 +99,9 @@ test('R60: places that are gone before they begin are not tried one after the ot
   assert.deepEqual(pauses, [0, 250, 500, 1_000, 2_000]);
   const begun = after(moves, 'runner_failed', true);
   assert.ok(!('code' in begun) && begun.askAt === 1_000, 'one that was computed is moved at once');
+});
+
+test('R4, R16: a request that has not begun waits for a place, and not for an instance or for a shorter queue', () => {
+  const waited = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => canEndByWaiting(fault(code)));
+  assert.deepEqual(waited.sort(), ['all_instances_failed', 'node_lost', 'not_ready']);
 });

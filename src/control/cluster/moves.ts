@@ -103,3 +103,17 @@ export function refused(moves: Moves, now: number): Moves {
 export function attemptId(taskId: TaskId, moves: Moves): TaskId {
   return moves.count === 0 ? taskId : (`${taskId}.${moves.count}` as TaskId);
 }
+
+/**
+ * May a place be found for a request that has not begun if it waits? One that finds every queue full is told so: it
+ * would make the queue longer.
+ */
+export function canEndByWaiting({ code }: Fault): boolean {
+  return BEFORE_IT_IS_SERVED.has(code);
+}
+
+const BEFORE_IT_IS_SERVED: ReadonlySet<ErrorCode> = new Set([
+  'not_ready',
+  'node_lost',
+  'all_instances_failed',
+]);

@@ -145,6 +145,9 @@ export class NodeCore {
         this.#wants.streamBroken(input, instant);
         this.#decisions.sendWants(instant);
         return;
+      case 'TaskExpired':
+        this.#wants.expireTask(input.taskId, now);
+        return;
       case 'TaskCancelled':
         this.#wants.endTask(input.taskId, 'cancelled', input.fault, now);
         return;

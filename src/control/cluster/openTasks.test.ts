@@ -17,6 +17,7 @@ const open = (name: string, deadlineAt = 1_000): OpenTask => ({
   modelId: MODEL,
   deadlineAt,
   deadlineMs: 1_000,
+  waitUntil: 1_000,
   nodeId: null,
   record: null,
 });

@@ -20,10 +20,17 @@ export interface OpenTask {
   readonly deadlineAt: number;
   /** How long the client gave it, for the message of its end. */
   readonly deadlineMs: number;
+  /** Until then it may wait for its first place. */
+  readonly waitUntil: number;
   /** Where it runs; null until the master has said so. */
   readonly nodeId: NodeId | null;
   /** As the state should have it; null until it is known where it runs. */
   readonly record: TaskRecord | null;
+}
+
+/** Has it been refused its first place, and waits for one all the same? */
+export function isWaiting({ moves, record }: OpenTask): boolean {
+  return record === null && moves.count === 0 && moves.askings > 0;
 }
 
 export type TaskEnd = Exclude<TaskStatus, 'running'>;
@@ -137,7 +144,17 @@ export class OpenTasks {
     return [...this.#open.values()].filter(({ deadlineAt }) => now >= deadlineAt);
   }
 
-  /** Those that lost their place, and whose time to ask for another has come. */
+  /** Those that have never had a place and wait for one of this model. */
+  waitingFor(modelId: ModelId): OpenTask[] {
+    return [...this.#open.values()].filter((task) => task.modelId === modelId && isWaiting(task));
+  }
+
+  /** Those that wait for their first place, and have done so for as long as they may. */
+  waitedOut(now: number): OpenTask[] {
+    return [...this.#open.values()].filter((task) => now >= task.waitUntil && isWaiting(task));
+  }
+
+  /** Those that have no place, and whose time to ask for one has come. */
   toAsk(now: number): OpenTask[] {
     return [...this.#open.values()].filter(({ moves }) => moves.askAt !== null && moves.askAt <= now);
   }

@@ -59,6 +59,8 @@ export type NodeInput =
       /** Had the runner begun to compute it? */
       readonly isBegun: boolean;
     }
+  /** Its deadline has passed: told by a clock that is finer than the ticks. */
+  | { readonly kind: 'TaskExpired'; readonly taskId: TaskId }
   /** Whoever asked wants it to end. */
   | { readonly kind: 'TaskCancelled'; readonly taskId: TaskId; readonly fault: Fault }
   /** The log up to here is on the disk. */

@@ -1,15 +1,15 @@
 /** What is wanted through this node: commands to the master, whoever that is by then, and the requests of clients. */
 import type { Fault } from '../../shared/errors.js';
 import type { InstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
-import { TIMES } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import { instanceStatus } from '../instances.js';
-import { hasProspect, isAccountedFor } from '../prospects.js';
+import { hasProspect, isAccountedFor, isExpected } from '../prospects.js';
 import { chooseInstance } from '../routing.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import { NO_FACTS } from './facts.js';
-import { moved, refused, UNMOVED } from './moves.js';
+import { canEndByWaiting, moved, refused, UNMOVED } from './moves.js';
 import type { NodeContext } from './nodeContext.js';
-import type { OpenTask, OpenTasks, TaskEnd } from './openTasks.js';
+import { isWaiting, type OpenTask, type OpenTasks, type TaskEnd } from './openTasks.js';
 import type { Ownership } from './ownership.js';
 import { NO_MASTER_ANSWERED, type PendingCommand, PendingCommands } from './pendingCommands.js';
 import type { Instant, NodeInput } from './ports.js';
@@ -35,7 +35,8 @@ export class Wants {
   task({ taskId, commandId, modelId, deadlineMs }: Input<'TaskArrived'>, now: number): void {
     const deadlineAt = now + deadlineMs;
     const named = { taskId, attemptId: taskId, moves: UNMOVED, commandId, modelId };
-    const task = { ...named, deadlineAt, deadlineMs, nodeId: null, record: null };
+    const waitUntil = now + TIMES.placeWaitMs;
+    const task = { ...named, deadlineAt, deadlineMs, waitUntil, nodeId: null, record: null };
     this.#tasks.add(task);
     this.#ask(task, null, now);
   }
@@ -78,15 +79,25 @@ export class Wants {
 
   expire(instant: Instant): void {
     const now = instant.monotonicMs;
-    for (const task of this.#tasks.expired(now)) {
-      const lost = task.record === null ? task.moves.fault : null;
-      const waited = lost === null ? '' : `; it waited for another place after: ${lost.message}`;
-      const message = `the request did not end within ${task.deadlineMs} ms${waited}`;
-      this.endTask(task.taskId, 'failed', { code: 'deadline_exceeded', message }, now);
+    for (const { taskId } of this.#tasks.expired(now)) this.expireTask(taskId, now);
+    for (const { taskId, moves } of this.#tasks.waitedOut(now)) {
+      this.endTask(taskId, 'failed', moves.fault, now);
     }
     for (const { key, command } of this.#pending.takeExpired(now)) {
       this.#ended(key, command, { fault: NO_MASTER_ANSWERED }, instant);
     }
+  }
+
+  /** The deadline of a request has passed. */
+  expireTask(taskId: TaskId, now: number): void {
+    const task = this.#tasks.get(taskId);
+    if (task === null) return;
+    const { record, moves, deadlineMs } = task;
+    const place = isWaiting(task) ? 'a place, since' : 'another place after';
+    const waited =
+      record !== null || moves.fault === null ? '' : `; it waited for ${place}: ${moves.fault.message}`;
+    const message = `the request did not end within ${deadlineMs} ms${waited}`;
+    this.endTask(taskId, 'failed', { code: 'deadline_exceeded', message }, now);
   }
 
   #ended(
@@ -106,12 +117,25 @@ export class Wants {
     }
   }
 
-  /** A new request is told at once; one that had a place waits for another. */
+  /** One that had a place waits for another; a new request only where one is to be expected. */
   #notPlaced(attempt: TaskId, fault: Fault, now: number): void {
     const task = this.#tasks.ofAttempt(attempt);
     if (task === null) return;
-    if (task.moves.count === 0) this.endTask(task.taskId, 'failed', fault, now);
-    else this.#tasks.asks(task, refused(task.moves, now));
+    const { moves, taskId, modelId } = task;
+    if (moves.count > 0) {
+      this.#tasks.asks(task, refused(moves, now));
+      return;
+    }
+    if (!this.#mayWait(task, fault, now)) this.endTask(taskId, 'failed', fault, now);
+    else if (!isWaiting(task) && this.#tasks.waitingFor(modelId).length >= LIMITS.instanceQueueRequests)
+      this.endTask(taskId, 'failed', queueFull(fault), now);
+    else this.#tasks.asks(task, { ...refused(moves, now), fault });
+  }
+
+  /** @param fault why a request that has not begun has no place */
+  #mayWait({ modelId, waitUntil }: OpenTask, fault: Fault, now: number): boolean {
+    if (fault === NO_MASTER_ANSWERED || !canEndByWaiting(fault)) return false;
+    return now < waitUntil && isExpected(this.#context.state, modelId);
   }
 
   /** A stream that was left already may still break: that says nothing of the place that the request has now. */
@@ -138,10 +162,11 @@ export class Wants {
   }
 
   /**
-   * Asks the master for those that have lost their place, once this node's own state shows another; ends those that
-   * nothing can come for any more.
+   * Asks the master for those that have no place, once this node's own state shows one; ends those that nothing can
+   * come for any more.
    */
-  seekPlaces({ monotonicMs: now, wallMs }: Instant): void {
+  seekPlaces(instant: Instant): void {
+    const { monotonicMs: now, wallMs } = instant;
     const { state, isUpToDate } = this.#context;
     if (!isUpToDate) return;
     for (const task of this.#tasks.toAsk(now)) {
@@ -149,10 +174,23 @@ export class Wants {
       const avoid = this.#avoided(task, now, wallMs);
       if (avoid !== undefined) {
         this.#ask(this.#tasks.asks(task, { ...moves, askAt: null }), avoid, now);
+      } else if (isWaiting(task)) {
+        this.#waitOn(task, instant);
       } else if (!hasProspect(state, modelId) && !this.#mayReturn(task, now)) {
         this.endTask(taskId, 'failed', moves.fault, now);
       }
     }
+  }
+
+  /** One that has not begun, and has no place to ask for: it is told what the state says by now. */
+  #waitOn(task: OpenTask, { monotonicMs: now, wallMs }: Instant): void {
+    const { modelId, taskId, moves } = task;
+    const unreachable = new Set(this.#unreachable(modelId, now));
+    const choice = chooseInstance(this.#context.state, { modelId, unreachable }, wallMs);
+    if ('instance' in choice) return;
+    const { fault } = choice;
+    if (this.#mayWait(task, fault, now)) this.#tasks.asks(task, { ...moves, fault });
+    else this.endTask(taskId, 'failed', fault, now);
   }
 
   /** A new master may lack the instance that an earlier one made; whoever wants it says so again before long. */
@@ -201,4 +239,9 @@ export class Wants {
       this.#lostPlace(task, { code: 'node_lost', message }, false, instant);
     }
   }
+}
+
+function queueFull(fault: Fault): Fault {
+  const message = `${LIMITS.instanceQueueRequests} requests wait already; ${fault.message}`;
+  return { ...fault, code: 'queue_full', message };
 }

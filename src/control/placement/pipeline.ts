@@ -3,6 +3,7 @@
  * stages one after the other and goes back to the first as a number; of a prompt, several chunks are under way at once,
  * so that the slowest stage sets the pace. One machine with the whole model is a pipeline of one.
  */
+import type { LayerCuts } from '../../shared/modelDivision.js';
 import type { CostParameters } from './costParameters.js';
 import { type LayerCosts, layerCosts } from './layerCosts.js';
 import { type Stage, splitLayers } from './layerSplit.js';
@@ -10,7 +11,7 @@ import { type Machines, sendMs } from './machines.js';
 import type { Network } from './network.js';
 import { type CacheSize, ShardSizes } from './shardMemory.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import type { LayerCuts, ModelShape } from './types.js';
+import type { ModelShape } from './types.js';
 
 interface PipelineParts {
   readonly model: ModelShape;

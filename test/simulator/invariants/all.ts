@@ -11,7 +11,7 @@ import { equalLogs, equalStates } from './logs.js';
 import { memoryGivenOnce } from './memory.js';
 import { balancedRouting, healthyRouting } from './routing.js';
 import { settledInvariants } from './settled.js';
-import { answersSurvive, wholeAnswers } from './survival.js';
+import { answersSurvive, requestsWait, wholeAnswers } from './survival.js';
 import { boundedTalk } from './talk.js';
 import { noDeletionUndone, noMetaInstanceBack, noMetaInstanceLost, noWishLost } from './wishes.js';
 
@@ -22,6 +22,7 @@ export const ALL_INVARIANTS: readonly Invariant[] = [
   oneEndARequest,
   wholeAnswers,
   answersSurvive,
+  requestsWait,
   healthyRouting,
   balancedRouting,
   noWishLost,

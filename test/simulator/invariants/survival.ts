@@ -1,14 +1,15 @@
 /** R60: what clients see of an answer whose runner or node is lost. */
-import { hasProspect } from '../../../src/control/prospects.js';
+import { hasProspect, isExpected } from '../../../src/control/prospects.js';
 import type { ClusterState } from '../../../src/control/state.js';
 import type { ErrorCode } from '../../../src/shared/errors.js';
 import type { TaskId } from '../../../src/shared/ids.js';
-import { LIMITS } from '../../../src/shared/limits.js';
+import { LIMITS, TIMES } from '../../../src/shared/limits.js';
 import { ANSWER_TOKENS } from '../streams.js';
 import { type Invariant, Violation } from './contract.js';
 
 const WHOLE = 'whole-answers';
 const SURVIVE = 'answers-survive';
+const WAIT = 'requests-wait';
 
 export const wholeAnswers: Invariant = {
   name: WHOLE,
@@ -89,6 +90,33 @@ export const answersSurvive: Invariant = {
           throw new Violation(
             SURVIVE,
             `${name} ends ${output.taskId} after ${past.moves} moves: ${output.fault.message}`,
+          );
+        }
+      },
+    };
+  },
+};
+
+export const requestsWait: Invariant = {
+  name: WAIT,
+  meaning:
+    'A request that has not begun is not refused within its wait while its model is being placed or started anew.',
+  kind: 'safety',
+  watch(world) {
+    const begun = new Set<TaskId>();
+    return {
+      handled({ name, api, core }, _input, outputs) {
+        for (const output of outputs) {
+          if (output.kind === 'TaskPlaced') begun.add(output.taskId);
+          if (output.kind !== 'TaskEnded') continue;
+          const request = api.open.get(output.taskId);
+          const isFirst = !begun.delete(output.taskId);
+          if (!isFirst || request === undefined || output.fault.code !== 'all_instances_failed') continue;
+          const waitedMs = world.time.now - request.arrivedAt;
+          if (waitedMs >= TIMES.placeWaitMs || !isExpected(core.state, request.modelId)) continue;
+          throw new Violation(
+            WAIT,
+            `${name} refuses ${output.taskId} after ${waitedMs} ms: ${output.fault.message}`,
           );
         }
       },
