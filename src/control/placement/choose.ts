@@ -5,7 +5,7 @@
  * is added.
  */
 import { ENGINE, LIMITS } from '../../shared/limits.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import type { CostParameters } from './costParameters.js';
 import type { Machines } from './machines.js';
 import { Network } from './network.js';

@@ -1,7 +1,7 @@
 /** What was chosen and why, for people: for the whole, and for each node that is known. */
 import { formatBytes } from '../../shared/bytes.js';
 import { ENGINE } from '../../shared/limits.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { type ChoiceParts, countsOf } from './choose.js';
 import { type Candidates, verdict } from './exclusions.js';
 import { freeBytesOf } from './machines.js';

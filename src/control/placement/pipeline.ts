@@ -3,6 +3,7 @@
  * stages one after the other and goes back to the first as a number; of a prompt, several chunks are under way at once,
  * so that the slowest stage sets the pace. One machine with the whole model is a pipeline of one.
  */
+import type { LayerCuts } from '../../shared/modelDivision.js';
 import { balance } from './balance.js';
 import { longestOf, type SplitProblem, splitLayers, sumOf } from './layerSplit.js';
 import { PipelineBounds } from './pipelineBounds.js';
@@ -10,7 +11,6 @@ import { PipelineCosts, type PipelineParts } from './pipelineCosts.js';
 import { type CacheSize, ShardSizes } from './shardMemory.js';
 import type { Stage } from './shortestPath.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import type { LayerCuts } from './types.js';
 
 /** Those of each size of the cache. */
 export class Pipelines {

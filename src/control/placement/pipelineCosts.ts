@@ -3,6 +3,7 @@
  * cache. Machines are looked at when they are asked for: most of many never are.
  */
 import { LIMITS } from '../../shared/limits.js';
+import type { LayerCuts } from '../../shared/modelDivision.js';
 import type { CostParameters } from './costParameters.js';
 import { type LayerCosts, layerCosts } from './layerCosts.js';
 import { type Machines, sendMs } from './machines.js';
@@ -10,7 +11,7 @@ import type { Network } from './network.js';
 import { sumsAt } from './shardMemory.js';
 import { PathSpace, type RangeCosts, type Stage } from './shortestPath.js';
 import { IMPOSSIBLE_MS } from './strategy.js';
-import type { LayerCuts, ModelShape } from './types.js';
+import type { ModelShape } from './types.js';
 
 export interface PipelineParts {
   readonly model: ModelShape;

@@ -1,5 +1,5 @@
 /** What it is that is lacking, when nothing can be chosen. */
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { type ChoiceParts, choose, countsOf } from './choose.js';
 import type { Candidates } from './exclusions.js';
 import { Machines } from './machines.js';

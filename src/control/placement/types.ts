@@ -3,24 +3,10 @@
  * themselves; what is missing or absurd in them is replaced by a cautious assumption (`costParameters.ts`).
  */
 import type { ModelId, NodeId } from '../../shared/ids.js';
-import type { TensorSlices } from '../../shared/tensorSlices.js';
+import type { LayerCuts, TensorSlices } from '../../shared/modelDivision.js';
 
 export type Sharding = 'Pipeline' | 'Tensor';
 export type Transport = 'Ring' | 'Mesh';
-
-/** Where a model may be cut into pipeline shards. A cut is the number of the layer before which it lies. */
-export type LayerCuts =
-  | {
-      readonly canBeCut: true;
-      /** In ascending order, without 0 and `layers`. */
-      readonly cuts: readonly number[];
-      /** Layers that take part, from 0; what is behind them is left out of shards. */
-      readonly layers: number;
-      /** No shard may have one of these numbers of layers. */
-      readonly refusedLayerCounts: readonly number[];
-    }
-  /** For people: it follows "cannot be cut into shards: ". */
-  | { readonly canBeCut: false; readonly reason: string };
 
 /** All that placement has to know of a model. Lists have one entry for each layer. */
 export interface ModelShape {

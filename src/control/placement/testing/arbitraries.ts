@@ -1,14 +1,9 @@
 /** Arbitrary models, clusters and wishes for the laws of placement: small enough to try every possibility. */
+
 import fc from 'fast-check';
 import type { ModelId, NodeId } from '../../../shared/ids.js';
-import type {
-  LayerCuts,
-  LinkFacts,
-  ModelShape,
-  NodeResources,
-  PlacementRequest,
-  PlacementWish,
-} from '../types.js';
+import type { LayerCuts } from '../../../shared/modelDivision.js';
+import type { LinkFacts, ModelShape, NodeResources, PlacementRequest, PlacementWish } from '../types.js';
 
 const MEGABYTE = 1e6;
 
