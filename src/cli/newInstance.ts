@@ -3,7 +3,7 @@ import type { NewInstance } from '../api/ports.js';
 import { ShardSizes } from '../control/placement/shardMemory.js';
 import type { ModelShape } from '../control/placement/types.js';
 import { isLegalShard } from '../models/sharding/legalCuts.js';
-import { slicesRefusal } from '../shared/tensorSlices.js';
+import { slicesRefusal } from '../shared/modelDivision.js';
 
 /** Why the model cannot be divided like this, as a sentence; null when it can. */
 export function divisionProblem(

@@ -5,7 +5,7 @@ import type { AppliedEvent, ClusterNode } from '../cluster/clusterNode.js';
 import type { Register } from '../cluster/registerForm.js';
 import type { Registers } from '../cluster/registers.js';
 import { type LinkView, type Telemetry, viewEvent, viewState } from '../control/view.js';
-import type { ModelListing } from '../models/listing.js';
+import { bareListing, type ModelListing } from '../models/listing.js';
 import type { ModelId, NodeId, RunnerId } from '../shared/ids.js';
 
 export interface NodeViewComponents {
@@ -81,23 +81,5 @@ function withModelsElsewhere(
   const usable = local.map((listing) =>
     listing.refusal !== null && served.has(listing.modelId) ? { ...listing, refusal: null } : listing,
   );
-  return [...usable, ...elsewhere.map(listingElsewhere)];
-}
-
-function listingElsewhere(modelId: ModelId): ModelListing {
-  return {
-    modelId,
-    path: '',
-    embedded: false,
-    fileBytes: 0,
-    architecture: null,
-    quantisation: null,
-    parameters: null,
-    layers: null,
-    contextTokens: null,
-    memory: null,
-    license: null,
-    refusal: null,
-    created: 0,
-  };
+  return [...usable, ...elsewhere.map((modelId) => bareListing({ modelId, path: '', refusal: null }))];
 }

@@ -3,13 +3,13 @@
  * it cannot run. A card is made for every readable GGUF file; `refusal` says which of them are models to chat with.
  */
 import type { SamplingParameters } from '../shared/generation.js';
-import type { TensorSlices } from '../shared/tensorSlices.js';
+import type { LayerCuts, TensorSlices } from '../shared/modelDivision.js';
 import { architectureRefusal } from './architectures.js';
 import { type AttentionShape, type CacheShape, cacheShapeOf } from './cacheShape.js';
 import { getArray, getNumber, getNumbers, getString } from './gguf/metadata.js';
 import type { GgufFile } from './gguf/types.js';
 import { quantisationOf } from './quantisation.js';
-import { findLegalCuts, type LegalCuts } from './sharding/legalCuts.js';
+import { findLegalCuts } from './sharding/legalCuts.js';
 import { findTensorSlices } from './sharding/tensorSlices.js';
 import { type WeightSizes, weightSizesOf } from './weights.js';
 
@@ -29,7 +29,7 @@ export interface ModelShape extends AttentionShape {
   readonly usedExpertsShare: number;
   readonly cache: CacheShape;
   /** Asked for with `legalCuts` of sharding/legalCuts.ts. */
-  readonly legalCuts: LegalCuts;
+  readonly legalCuts: LayerCuts;
   /** Asked for with `tensorSlices` of sharding/tensorSlices.ts. */
   readonly tensorSlices: TensorSlices;
 }

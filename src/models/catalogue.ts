@@ -3,17 +3,17 @@
  * API for lists, by the command line, and to find a model by name or path. Headers are read once for each version
  * (size and modification time) of a file.
  */
-import { dirname, join, resolve as resolvePath } from 'node:path';
+import { basename, dirname, join, resolve as resolvePath } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ShoalError } from '../shared/errors.js';
 import type { ModelId } from '../shared/ids.js';
 import { packageRoot } from '../shared/packageRoot.js';
 import type { ModelCard } from './card.js';
 import { closestName } from './closestName.js';
-import type { ModelListing } from './listing.js';
+import { bareListing, type ModelListing } from './listing.js';
 import { findModelFiles, type Unreadable } from './modelFiles.js';
 import { groupFiles, type ModelFiles, modelAt } from './modelNames.js';
-import { listingOf, type ModelReading, readModel, unreadableListing } from './readModel.js';
+import { listingOf, type ModelReading, readModel } from './readModel.js';
 
 export interface CatalogueOptions {
   /** Folders to look into, with all folders in them. */
@@ -53,7 +53,10 @@ export class ModelCatalogue {
     }
     // What has gone from the folders goes from memory too.
     this.#readings = kept;
-    for (const { path, reason } of unreadable) listings.push(unreadableListing(path, reason));
+    for (const { path, reason } of unreadable) {
+      // The path stands for the name.
+      listings.push(bareListing({ modelId: basename(path) as ModelId, path, refusal: reason }));
+    }
     return listings;
   }
 

@@ -27,3 +27,20 @@ export interface ModelListing {
   /** Seconds since the epoch: the file's modification time. */
   readonly created: number;
 }
+
+/** A model of which only this is known: its file is not here, or cannot be looked at. */
+export function bareListing(known: Pick<ModelListing, 'modelId' | 'path' | 'refusal'>): ModelListing {
+  return {
+    embedded: false,
+    fileBytes: 0,
+    architecture: null,
+    quantisation: null,
+    parameters: null,
+    layers: null,
+    contextTokens: null,
+    memory: null,
+    license: null,
+    created: 0,
+    ...known,
+  };
+}

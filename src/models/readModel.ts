@@ -1,7 +1,5 @@
 /** Reads the files of one model into a card, or into the reason why there is none, and shows either in a list. */
-import { basename } from 'node:path';
 import { ShoalError } from '../shared/errors.js';
-import type { ModelId } from '../shared/ids.js';
 import { ENGINE } from '../shared/limits.js';
 import { cardOf, type ModelCard } from './card.js';
 import { readGguf } from './gguf/reader.js';
@@ -69,23 +67,4 @@ function defaultMemory(card: ModelCard) {
     sequences: ENGINE.sequences,
     cacheCells: contextTokens,
   });
-}
-
-/** A folder or file that could not be looked at; its path stands for the name. */
-export function unreadableListing(path: string, refusal: string): ModelListing {
-  return {
-    modelId: basename(path) as ModelId,
-    path,
-    embedded: false,
-    fileBytes: 0,
-    architecture: null,
-    quantisation: null,
-    parameters: null,
-    layers: null,
-    contextTokens: null,
-    memory: null,
-    license: null,
-    refusal,
-    created: 0,
-  };
 }

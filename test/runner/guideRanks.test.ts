@@ -1,4 +1,4 @@
-/** The embedded model as a pipeline: the committed text, alone and in a batch. */
+/** The embedded model over several ranks: the committed text, alone and in a batch. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,18 +14,25 @@ const SNAPSHOT = JSON.parse(
   readFileSync(join(packageRoot(), 'test', 'node', 'guide.snapshot.json'), 'utf8'),
 ) as Readonly<Record<string, string>>;
 
-for (const size of [2, 3, 4]) {
+const WORLDS = [
+  ['Pipeline', 2, 'Ring'],
+  ['Pipeline', 3, 'Mesh'],
+  ['Pipeline', 4, 'Ring'],
+  ['Tensor', 2, 'Ring'],
+  ['Tensor', 4, 'Mesh'],
+] as const;
+
+for (const [sharding, size, transport] of WORLDS) {
   test(
-    `R62, R63: the embedded model over ${size} ranks gives the committed text, alone and in a batch`,
+    `R62, R63: the embedded model as a ${sharding} of ${size} (${transport}) gives the committed text, alone and in a batch`,
     LIMIT,
     async () => {
-      const header = joinedHeader(MODEL);
-      const layers = evenLayers(getNumber(header, 'qwen3.block_count') ?? 0, size);
-      const world = await RankWorld.start({
-        modelPath: MODEL,
-        layers,
-        transport: size === 3 ? 'Mesh' : 'Ring',
-      });
+      const layerCount = getNumber(joinedHeader(MODEL), 'qwen3.block_count') ?? 0;
+      const layers =
+        sharding === 'Pipeline'
+          ? evenLayers(layerCount, size)
+          : Array.from({ length: size }, () => ({ first: 0, end: layerCount }));
+      const world = await RankWorld.start({ modelPath: MODEL, sharding, layers, transport });
       try {
         await world.ready();
         const ask = async (question: string): Promise<string> => {

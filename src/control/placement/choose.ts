@@ -5,7 +5,7 @@
  * is added.
  */
 import { ENGINE, LIMITS } from '../../shared/limits.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import type { CostParameters } from './costParameters.js';
 import type { Machines } from './machines.js';
 import { Network } from './network.js';
@@ -58,7 +58,9 @@ export function choose(parts: ChoiceParts): Choice | null {
     if (best !== null && !seeksSpeed(wish)) break;
     if (!isExhaustive && failures >= (best === null ? TRIED_COUNTS : COUNTS_WITHOUT_GAIN)) break;
   }
-  return best === null ? null : grow(parts, best, best.ofSize);
+  if (best === null) return null;
+  const { solution, size } = grow(parts, best, best.ofSize);
+  return { solution: best.ofSize(size).balance(solution), size };
 }
 
 /** Contexts to try in turn, longest first, in tokens: one when it was asked for. */
@@ -107,7 +109,7 @@ function strategiesOf({ model, machines, wish, parameters }: ChoiceParts): (coun
       if (slicesRefusal(model.slices, count) !== null) return null;
       return (size) => new Tensor({ ...parts, ranks: count, size });
     }
-    return cut === null || count >= cut.boundaries.length ? null : (size) => cut.ofSize(size);
+    return cut === null || count > cut.mostShards ? null : (size) => cut.ofSize(size);
   };
 }
 

@@ -1,7 +1,7 @@
 /** What was chosen and why, for people: for the whole, and for each node that is known. */
 import { formatBytes } from '../../shared/bytes.js';
 import { ENGINE } from '../../shared/limits.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { type ChoiceParts, countsOf } from './choose.js';
 import { type Candidates, verdict } from './exclusions.js';
 import { freeBytesOf } from './machines.js';
@@ -38,6 +38,11 @@ function explanationOf({ model, wish, machines, parameters, placed }: ExplainedP
     `Predicted: ${milliseconds(prediction.tokenMs)} a token, ${milliseconds(prediction.firstTokenMs)} to the first ` +
       `token of a prompt of ${parameters.promptTokens}${isGuess}.`,
   );
+  if (shards.length > 1 && wish.sharding === 'Pipeline') {
+    parts.push(
+      `With as many requests at once as nodes, a step every ${milliseconds(prediction.longestStageMs)}.`,
+    );
+  }
   if (wish.contextTokens === null && contextTokens < usualContext(model.trainedContextTokens)) {
     parts.push(`Memory is short: the context is ${contextTokens} tokens.`);
   }

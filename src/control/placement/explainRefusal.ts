@@ -1,7 +1,7 @@
 /** Why a model cannot be placed, for people: for the whole, and for each node that is known or was asked for. */
 import { formatBytes } from '../../shared/bytes.js';
 import type { Fault } from '../../shared/errors.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { type ChoiceParts, contextOptions, countsOf, oneContext } from './choose.js';
 import { type Candidates, verdict } from './exclusions.js';
 import { countOfNodes } from './explainPlacement.js';

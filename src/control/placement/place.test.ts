@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { NodeId } from '../../shared/ids.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { place } from './place.js';
 import { previews } from './previews.js';
 import { anyRequest } from './testing/arbitraries.js';

@@ -3,24 +3,10 @@
  * themselves; what is missing or absurd in them is replaced by a cautious assumption (`costParameters.ts`).
  */
 import type { ModelId, NodeId } from '../../shared/ids.js';
-import type { TensorSlices } from '../../shared/tensorSlices.js';
+import type { LayerCuts, TensorSlices } from '../../shared/modelDivision.js';
 
 export type Sharding = 'Pipeline' | 'Tensor';
 export type Transport = 'Ring' | 'Mesh';
-
-/** Where a model may be cut into pipeline shards. A cut is the number of the layer before which it lies. */
-export type LayerCuts =
-  | {
-      readonly canBeCut: true;
-      /** In ascending order, without 0 and `layers`. */
-      readonly cuts: readonly number[];
-      /** Layers that take part, from 0; what is behind them is left out of shards. */
-      readonly layers: number;
-      /** No shard may have one of these numbers of layers. */
-      readonly refusedLayerCounts: readonly number[];
-    }
-  /** For people: it follows "cannot be cut into shards: ". */
-  | { readonly canBeCut: false; readonly reason: string };
 
 /** All that placement has to know of a model. Lists have one entry for each layer. */
 export interface ModelShape {
@@ -65,6 +51,8 @@ export interface ModelShape {
   };
   /** What computing one token takes. */
   readonly work: {
+    /** In which type of ggml, such as `q4_K`, most of the bytes of the layers are; null when that is not known. */
+    readonly weightType: string | null;
     /** Weights that are read: of a mixture, only the experts that one token uses. */
     readonly layerReadBytes: readonly number[];
     /** Multiplications and additions. */
@@ -150,6 +138,11 @@ export interface PlacedShard {
 interface Prediction {
   /** Between two tokens of a single stream, in milliseconds. */
   readonly tokenMs: number;
+  /**
+   * Of it, what the busiest node does, in milliseconds: with as many streams as nodes or more, a step comes out each such
+   * time. On one node, and of slices, all of `tokenMs`.
+   */
+  readonly longestStageMs: number;
   /** From a prompt of `CostParameters.promptTokens` to the first token, in milliseconds. */
   readonly firstTokenMs: number;
   /** Of the whole request that candidates are compared by, in milliseconds. */

@@ -5,16 +5,12 @@
  */
 
 import { getNumber } from '../../models/gguf/metadata.js';
-import {
-  architectureOf,
-  findLegalCuts,
-  isLegalShard,
-  type LegalCuts,
-} from '../../models/sharding/legalCuts.js';
+import { architectureOf, findLegalCuts, isLegalShard } from '../../models/sharding/legalCuts.js';
 import type { LayerRange } from '../../models/sharding/shardModel.js';
 import { firstPart, joinedHeader } from '../../models/splitFiles.js';
 import { ShoalError } from '../../shared/errors.js';
 import { TIMES } from '../../shared/limits.js';
+import type { LayerCuts } from '../../shared/modelDivision.js';
 import type { Engine } from '../contract.js';
 import { native } from '../llama/binding/native.js';
 import { verifyModelFile } from '../llama/shard/verifyFile.js';
@@ -79,7 +75,7 @@ export function shardSelfTest({
 
 function requireLegalPlan(
   shards: readonly LayerRange[],
-  legal: LegalCuts & { readonly canBeCut: true },
+  legal: LayerCuts & { readonly canBeCut: true },
 ): void {
   let next = 0;
   for (const { first, end } of shards) {

@@ -8,7 +8,7 @@ import { findTensorSlices } from '../../models/sharding/tensorSlices.js';
 import { firstPart, joinedHeader } from '../../models/splitFiles.js';
 import { ShoalError } from '../../shared/errors.js';
 import { TIMES } from '../../shared/limits.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import type { StepInput } from '../contract.js';
 import { native } from '../llama/binding/native.js';
 import { verifyModelFile } from '../llama/shard/verifyFile.js';

@@ -2,30 +2,18 @@
  * Where a model may be cut into pipeline shards: for placement, and for the engine, which refuses everything else.
  * A cut is the number of the layer before which it lies.
  */
+import type { LayerCuts } from '../../shared/modelDivision.js';
 import type { ModelCard } from '../card.js';
 import { getArray, getNumber, getNumbers, getString } from '../gguf/metadata.js';
 import type { GgufFile } from '../gguf/types.js';
 import { CUT_RULES, type CutPeriod, type CutRule, cutRefusal } from './cutRules.js';
 import { LITE_LAYER_COUNTS } from './deepSeekFamily.js';
 
-export type LegalCuts =
-  | {
-      readonly canBeCut: true;
-      /** In ascending order, without 0 and the number of layers. */
-      readonly cuts: readonly number[];
-      /** Layers of the model that take part, from 0; what is behind them (drafting layers) is left out of shards. */
-      readonly layers: number;
-      /** No shard may have one of these numbers of layers. */
-      readonly refusedLayerCounts: readonly number[];
-    }
-  /** For people: it follows the words "This model cannot be cut into shards: ". */
-  | { readonly canBeCut: false; readonly reason: string };
-
 /** Layers that llama.cpp can hold. */
 const MAXIMUM_LAYERS = 512;
 
 /** Pure: what was found out when the card was made. */
-export function legalCuts(card: ModelCard): LegalCuts {
+export function legalCuts(card: ModelCard): LayerCuts {
   return (
     card.shape?.legalCuts ?? {
       canBeCut: false,
@@ -35,7 +23,7 @@ export function legalCuts(card: ModelCard): LegalCuts {
 }
 
 /** Is [first, end) a shard of a legal split? True for the whole model too. */
-export function isLegalShard(legal: LegalCuts, first: number, end: number): boolean {
+export function isLegalShard(legal: LayerCuts, first: number, end: number): boolean {
   if (!legal.canBeCut) return false;
   const isBoundary = (layer: number): boolean =>
     layer === 0 || layer === legal.layers || legal.cuts.includes(layer);
@@ -47,9 +35,9 @@ export function isLegalShard(legal: LegalCuts, first: number, end: number): bool
  * @param gguf the header of the whole model: parts joined
  * @param blocks `block_count`
  */
-export function findLegalCuts(gguf: GgufFile, architecture: string, blocks: number): LegalCuts {
+export function findLegalCuts(gguf: GgufFile, architecture: string, blocks: number): LayerCuts {
   const rule = CUT_RULES.get(architecture);
-  const refuse = (reason: string): LegalCuts => ({ canBeCut: false, reason });
+  const refuse = (reason: string): LayerCuts => ({ canBeCut: false, reason });
   if (rule === undefined) return refuse(`the architecture \`${architecture}\` ${cutRefusal(architecture)}.`);
   const layers = layersOf(gguf, architecture, blocks);
   if (!(blocks >= 1 && blocks <= MAXIMUM_LAYERS)) return refuse(`it has ${blocks} layers.`);

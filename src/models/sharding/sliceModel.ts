@@ -5,7 +5,7 @@
  * its share of the vocabulary.
  */
 import { ShoalError } from '../../shared/errors.js';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { getNumber } from '../gguf/metadata.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, TensorInfo } from '../gguf/types.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { slicesRefusal } from '../../shared/tensorSlices.js';
+import { slicesRefusal } from '../../shared/modelDivision.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';
 import type { GgufFile, MetadataValue, TensorInfo } from '../gguf/types.js';
 import { sourceBytes } from './shardModel.js';

@@ -1,5 +1,5 @@
 /** Into how many equal slices a model can be divided: for placement, and for the engine, which refuses everything else. */
-import type { TensorSlices } from '../../shared/tensorSlices.js';
+import type { TensorSlices } from '../../shared/modelDivision.js';
 import type { ModelCard } from '../card.js';
 import { getNumber } from '../gguf/metadata.js';
 import { tensorTypeOfName } from '../gguf/tensorTypes.js';

@@ -1,14 +1,9 @@
 /** Arbitrary models, clusters and wishes for the laws of placement: small enough to try every possibility. */
+
 import fc from 'fast-check';
 import type { ModelId, NodeId } from '../../../shared/ids.js';
-import type {
-  LayerCuts,
-  LinkFacts,
-  ModelShape,
-  NodeResources,
-  PlacementRequest,
-  PlacementWish,
-} from '../types.js';
+import type { LayerCuts } from '../../../shared/modelDivision.js';
+import type { LinkFacts, ModelShape, NodeResources, PlacementRequest, PlacementWish } from '../types.js';
 
 const MEGABYTE = 1e6;
 
@@ -66,6 +61,7 @@ const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain(
       passedRowsBytes: megabytes(0, 8),
     }),
     work: fc.record({
+      weightType: fc.constantFrom(null, 'q4_K', 'f16', 'q6_K'),
       layerReadBytes: perLayer(layers, megabytes(20, 400)),
       layerOperations: perLayer(layers, megabytes(40, 800)),
       headReadBytes: megabytes(1, 300),

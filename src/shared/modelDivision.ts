@@ -1,4 +1,18 @@
-/** Into which equal slices a model can be divided: what its file says, and what placement and people are told of it. */
+/** How a model can be divided between ranks: what its file says, and what placement and people are told of it. */
+
+/** Where a model may be cut into pipeline shards. A cut is the number of the layer before which it lies. */
+export type LayerCuts =
+  | {
+      readonly canBeCut: true;
+      /** In ascending order, without 0 and `layers`. */
+      readonly cuts: readonly number[];
+      /** Layers that take part, from 0; what is behind them (drafting layers) is left out of shards. */
+      readonly layers: number;
+      /** No shard may have one of these numbers of layers. */
+      readonly refusedLayerCounts: readonly number[];
+    }
+  /** For people: it follows "cannot be cut into shards: ". */
+  | { readonly canBeCut: false; readonly reason: string };
 
 interface SlicedDimension {
   /** For people, such as `KV heads`. */
@@ -8,6 +22,7 @@ interface SlicedDimension {
   readonly unit: number;
 }
 
+/** Into which equal slices a model can be divided. */
 export type TensorSlices =
   /** Every number of slices that divides all dimensions, in whole units, is legal. */
   | { readonly canBeSliced: true; readonly dimensions: readonly SlicedDimension[] }
