@@ -22,8 +22,9 @@ const LOCAL = ['--peer-host', '127.0.0.1', '--no-discovery', '--failpoints'];
 export class Cluster {
   readonly group = new NodeGroup();
 
-  constructor(t: TestContext) {
-    t.after(() => this.group.stop());
+  /** @param t whose end is the cluster's; without one the caller stops `group` */
+  constructor(t?: TestContext) {
+    t?.after(() => this.group.stop());
   }
 
   /** Starts one more node. Its name is part of what is said of failures on it. */

@@ -1,6 +1,6 @@
 /** A real node in a process of its own, for tests and benchmarks: started, watched, and always ended. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -196,10 +196,11 @@ function firstLine(child: ChildProcess): Promise<FirstLine> {
   });
 }
 
+/** One that has ended is not alive, also while its parent, which may be stopped, has not heard of it. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return process.platform !== 'linux' || !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {
     return false;
   }
