@@ -50,7 +50,7 @@ export function choose(parts: ChoiceParts): Choice | null {
     if (ofSize === null) continue;
     const shortest = ofSize(oneContext(contexts.at(-1)!, wish));
     if (shortest.boundMs(roomiest.slice(0, count)) >= IMPOSSIBLE_MS) continue;
-    const found = longestContext(parts, contexts, count, ofSize);
+    const found = longestContext(parts, { contexts, count, ofSize, roomiest });
     if (found !== null && (best === null || found.score < best.score)) {
       best = { ...found, ofSize };
       failures = 0;
@@ -117,11 +117,16 @@ function roomiestFirst({ all }: Machines): number[] {
   return all.map((_, index) => index).sort((a, b) => all[b]!.freeBytes - all[a]!.freeBytes || a - b);
 }
 
+interface Attempt {
+  readonly contexts: readonly number[];
+  readonly count: number;
+  readonly ofSize: OfSize;
+  readonly roomiest: readonly number[];
+}
+
 function longestContext(
   { machines, wish, parameters }: ChoiceParts,
-  contexts: readonly number[],
-  count: number,
-  ofSize: OfSize,
+  { contexts, count, ofSize, roomiest }: Attempt,
 ): (Found & { readonly size: CacheSize }) | null {
   const handicap = (order: readonly number[]): number => {
     const missing = order.filter((index) => !machines.all[index]!.node.hasModelFiles).length;
@@ -129,7 +134,7 @@ function longestContext(
   };
   for (const contextTokens of contexts) {
     const size = oneContext(contextTokens, wish);
-    const found = search({ strategy: ofSize(size), machines: machines.all.length, count, handicap });
+    const found = search({ strategy: ofSize(size), machines: roomiest, count, handicap });
     if (found !== null) return { ...found, size };
   }
   return null;

@@ -299,6 +299,20 @@ test('R38: of a mixture of experts a token reads what it uses, and a prompt all'
   assert.equal(sparse.firstTokenMs, dense.firstTokenMs);
 });
 
+test('R38: what a prompt takes on a processor depends on the format, and attention on what computes it', () => {
+  const of = (weightType: string | null, backends: readonly string[]) => {
+    const model = { ...MODEL, work: { ...MODEL.work, weightType } };
+    return placed({ nodes: [node('a', 8, { backends })], model }).prediction;
+  };
+  const [quantised, half] = [of('q4_K', ['cpu']), of('f16', ['cpu'])];
+  assert.ok(half.firstTokenMs > 2.5 * quantised.firstTokenMs);
+  assert.equal(half.tokenMs, quantised.tokenMs);
+  assert.equal(of('q6_K', ['cpu']).firstTokenMs, of(null, ['cpu']).firstTokenMs);
+  const card = ['metal', 'cpu'];
+  assert.equal(of('f16', card).firstTokenMs, of('q4_K', card).firstTokenMs);
+  assert.ok(of('q4_K', card).tokenMs < quantised.tokenMs);
+});
+
 test('R40: RDMA that is required and not there is an error, also where one node would do', () => {
   const nodes = [node('a', 8), node('b', 8), node('c', 8)];
   const without = refused({ nodes, wish: { requireRdma: true } });

@@ -8,8 +8,8 @@ import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
 
 export interface SearchSpace {
   readonly strategy: Strategy;
-  /** Number of machines: they are 0 to this. */
-  readonly machines: number;
+  /** All machines, those with most memory first. */
+  readonly machines: readonly number[];
   /** Machines of a solution. */
   readonly count: number;
   /** What a solution of these machines is multiplied with before it is compared: at least 1. */
@@ -40,18 +40,20 @@ const PERMUTED_MACHINES = 6;
 
 export function search(space: SearchSpace): Found | null {
   const { machines, count, strategy } = space;
-  if (count > machines) return null;
+  if (count > machines.length) return null;
   const candidates: Candidate[] = [];
-  const add = (set: readonly number[]): void => {
+  const add = (set: readonly number[]): boolean => {
     const leastMs = strategy.boundMs(set);
-    if (leastMs < IMPOSSIBLE_MS) candidates.push({ machines: set, leastMs, handicap: space.handicap(set) });
+    if (leastMs >= IMPOSSIBLE_MS) return false;
+    candidates.push({ machines: set, leastMs, handicap: space.handicap(set) });
+    return true;
   };
-  if (machines <= EXACT_MACHINES || count <= EXACT_COUNT) {
+  if (machines.length <= EXACT_MACHINES || count <= EXACT_COUNT) {
     forEachSet(machines, count, add);
-    const mostSolved = machines <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS;
+    const mostSolved = machines.length <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS;
     return solveBest(space, candidates, permutations, mostSolved);
   }
-  const ranked = rank(strategy, machines);
+  const ranked = rank(strategy, machines.length);
   const tours = beginnings(space, ranked).map((tour) => improveOrder(strategy, tour, ranked));
   // Unimproved, the roomiest are the likeliest to hold it where memory is tight.
   tours.push(nearestTour(strategy, ranked.roomiest.slice(0, count)));
@@ -116,13 +118,25 @@ function ordersOf(strategy: Strategy, tour: readonly number[]): number[][] {
   );
 }
 
-/** Every set of so many of the numbers from 0 on. */
-function forEachSet(numbers: number, count: number, visit: (set: readonly number[]) => void): void {
-  const extend = (set: readonly number[]): void => {
-    if (set.length === count) visit(set);
-    else for (let next = (set.at(-1) ?? -1) + 1; next < numbers; next += 1) extend([...set, next]);
+/**
+ * Every set of so many of the machines that may hold it: where one has too little memory beside the others of a set, those
+ * behind it have too.
+ * @param visit false where that is so
+ */
+function forEachSet(
+  machines: readonly number[],
+  count: number,
+  visit: (set: readonly number[]) => boolean,
+): void {
+  const extend = (set: readonly number[], from: number): void => {
+    const isLast = set.length === count - 1;
+    for (let next = from; next < machines.length; next += 1) {
+      const extended = [...set, machines[next]!];
+      if (!isLast) extend(extended, next + 1);
+      else if (!visit(extended)) return;
+    }
   };
-  extend([]);
+  extend([], 0);
 }
 
 function permutations(items: readonly number[]): number[][] {

@@ -21,7 +21,7 @@ export interface Solution {
 export interface Strategy {
   /**
    * A lower bound for any order of these machines, without their ways, in ms; from `IMPOSSIBLE_MS` on they cannot hold
-   * the model, and the number is larger the more is lacking.
+   * the model, and the number is larger the more is lacking. More memory never makes possible ones impossible.
    */
   boundMs(machines: readonly number[]): number;
   /** The same for machines that can hold it, dearer and closer; the cutoff where it is at least that. */
