@@ -50,6 +50,7 @@ export function modelOf(layers: number, gigabytes: number, hiddenSize: number): 
       passedRowsBytes: hiddenSize * 512 * 4,
     },
     work: {
+      weightType: 'q4_K',
       layerReadBytes: each(layerBytes),
       layerOperations: each((layerBytes / 0.56) * 2),
       headReadBytes: head,

@@ -1,6 +1,7 @@
 /**
  * What placement predicts of a model on this machine alone, beside what is measured in the same minute, and the two
- * constants that would have made the prediction right: `node dist/bench/placement/prediction.js [SHAPE [THREADS]]`.
+ * constants that would have made the prediction right:
+ * `node dist/bench/placement/prediction.js [SHAPE [THREADS,THREADS…]]`.
  */
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
@@ -13,33 +14,37 @@ import { measureSpeed } from '../../src/engine/speed/measureSpeed.js';
 import { cardOf } from '../../src/models/card.js';
 import { readGguf } from '../../src/models/gguf/reader.js';
 import type { ModelId, NodeId } from '../../src/shared/ids.js';
-import type { NodeSpeed } from '../../src/shared/nodeSpeed.js';
+import { fasterOf, type NodeSpeed } from '../../src/shared/nodeSpeed.js';
 import { placementShape } from '../../src/worker/placementShape.js';
-import { FORMATS, randomModel, type SHAPES, type ShapeName } from '../engine/randomModel.js';
+import { FORMATS, type Format, randomModel, type ShapeName } from '../engine/randomModel.js';
 
-const [shapeName = 'qwen3-0.6b', threadsText] = process.argv.slice(2);
-const threads = Number(threadsText ?? availableParallelism());
+const [shapeName = 'qwen3-0.6b', threadCounts] = process.argv.slice(2);
 const ROUNDS = 3;
 const DECODES = 16;
-const { promptTokens, chunkTokens, bandwidthShare, operationsShare } = COST_PARAMETERS;
+const { promptTokens, chunkTokens, bandwidthShare } = COST_PARAMETERS;
+
+interface Times {
+  readonly tokenMs: number;
+  readonly firstTokenMs: number;
+}
 
 console.log(
-  '| model | token ms: predicted | measured | first token ms: predicted | measured | bandwidthShare | operationsShare |',
+  '| format | threads | token ms: predicted | measured | error | first token ms: predicted | measured | error | bandwidthShare | operationsShare |',
 );
-console.log('|---|---|---|---|---|---|---|');
-for (const format of FORMATS) {
-  const path = randomModel(shapeName as ShapeName & keyof typeof SHAPES, format);
+console.log('|---|---|---|---|---|---|---|---|---|---|');
+for (const threads of threadCounts?.split(',').map(Number) ?? [1, availableParallelism()]) {
+  for (const format of FORMATS) printRow(format, threads);
+}
+
+function printRow(format: Format, threads: number): void {
+  const path = randomModel(shapeName as ShapeName, format);
   const model = placementShape(basename(path) as ModelId, cardOf(readGguf(path), format));
   // The two take turns, so that what else the machine does meets both; of each the fastest counts.
   let speed: NodeSpeed = { memoryBytesPerSecond: 0, operationsPerSecond: 0 };
   let measured = { tokenMs: Number.POSITIVE_INFINITY, firstTokenMs: Number.POSITIVE_INFINITY };
   for (let round = 0; round < ROUNDS; round += 1) {
-    const now = measureSpeed({ threads, gpuLayers: 0, layers: 4, budgetMs: 800 });
-    speed = {
-      memoryBytesPerSecond: Math.max(speed.memoryBytesPerSecond, now.memoryBytesPerSecond),
-      operationsPerSecond: Math.max(speed.operationsPerSecond, now.operationsPerSecond),
-    };
-    const times = timesOf(path);
+    speed = fasterOf(speed, measureSpeed({ threads, gpuLayers: 0, layers: 4, budgetMs: 800 }));
+    const times = timesOf(path, threads);
     measured = {
       tokenMs: Math.min(measured.tokenMs, times.tokenMs),
       firstTokenMs: Math.min(measured.firstTokenMs, times.firstTokenMs),
@@ -47,18 +52,35 @@ for (const format of FORMATS) {
   }
   const predicted = predict(model, speed);
   const cells = [
-    `${shapeName} ${format}`,
-    predicted.tokenMs.toFixed(1),
-    measured.tokenMs.toFixed(1),
-    predicted.firstTokenMs.toFixed(0),
-    measured.firstTokenMs.toFixed(0),
-    (bandwidthShare * (predicted.tokenMs / measured.tokenMs)).toFixed(2),
-    (operationsShare * (predicted.firstTokenMs / measured.firstTokenMs)).toFixed(2),
+    format,
+    threads,
+    ...compared(predicted.tokenMs, measured.tokenMs, 1),
+    ...compared(predicted.firstTokenMs, measured.firstTokenMs, 0),
+    rightBandwidthShare(model, speed, measured.tokenMs).toFixed(2),
+    (operationsShareOf(model) * (predicted.firstTokenMs / measured.firstTokenMs)).toFixed(2),
   ];
   console.log(`| ${cells.join(' | ')} |`);
 }
 
-function predict(model: ModelShape, speed: NodeSpeed): { tokenMs: number; firstTokenMs: number } {
+function compared(predictedMs: number, measuredMs: number, digits: number): string[] {
+  const error = (100 * (predictedMs - measuredMs)) / measuredMs;
+  return [predictedMs.toFixed(digits), measuredMs.toFixed(digits), `${error.toFixed(0)} %`];
+}
+
+function operationsShareOf({ work }: ModelShape): number {
+  return COST_PARAMETERS.operationsShares[work.weightType ?? ''] ?? COST_PARAMETERS.operationsShare;
+}
+
+/** The time of a token is `weights / share + the rest`: both from two shares. */
+function rightBandwidthShare(model: ModelShape, speed: NodeSpeed, measuredMs: number): number {
+  const [at, atTwice] = [1, 2].map(
+    (times) => predict(model, speed, { ...COST_PARAMETERS, bandwidthShare: times * bandwidthShare }).tokenMs,
+  ) as [number, number];
+  const weightsMs = 2 * (at - atTwice);
+  return (bandwidthShare * weightsMs) / (measuredMs - (at - weightsMs));
+}
+
+function predict(model: ModelShape, speed: NodeSpeed, parameters = COST_PARAMETERS): Times {
   const node = {
     nodeId: 'here' as NodeId,
     name: 'here',
@@ -69,27 +91,23 @@ function predict(model: ModelShape, speed: NodeSpeed): { tokenMs: number; firstT
     hasModelFiles: true,
     backends: ['cpu'],
   };
-  const result = place({
-    model,
-    nodes: [node],
-    links: [],
-    wish: {
-      sharding: 'Pipeline',
-      transport: 'Ring',
-      minNodes: null,
-      nodeIds: null,
-      requireRdma: false,
-      preferSpeed: false,
-      contextTokens: 1_024,
-      sequences: 1,
-    },
-  });
+  const wish = {
+    sharding: 'Pipeline',
+    transport: 'Ring',
+    minNodes: null,
+    nodeIds: null,
+    requireRdma: false,
+    preferSpeed: false,
+    contextTokens: 1_024,
+    sequences: 1,
+  } as const;
+  const result = place({ model, nodes: [node], links: [], wish }, parameters);
   if (result.kind === 'refused') throw new Error(result.message);
   return result.prediction;
 }
 
 /** A prompt in chunks, and the tokens behind it. */
-function timesOf(modelPath: string): { tokenMs: number; firstTokenMs: number } {
+function timesOf(modelPath: string, threads: number): Times {
   const capacity = { batchRows: chunkTokens, outputRows: 1, sequences: 1, cells: 1_024 };
   const { engine } = openLlamaModel({ modelPath, ...capacity, threads });
   try {

@@ -1,7 +1,10 @@
 /**
  * Placement: how long a decision takes, and what it gains over layers in proportion to memory. Both divisions have the
- * same nodes in the same order, and both times are the cost model's. `node dist/bench/placement/run.js`.
+ * same nodes in the same order, and both times are the cost model's. Each kind of question is asked in a process of its
+ * own, whose first answer has the compiling of the code in it. `node dist/bench/placement/run.js`.
  */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { COST_PARAMETERS } from '../../src/control/placement/costParameters.js';
 import { place } from '../../src/control/placement/place.js';
 import { previews } from '../../src/control/placement/previews.js';
@@ -14,7 +17,7 @@ import type {
 } from '../../src/control/placement/types.js';
 import { drawFrom, linksOf, modelOf, nodesOf } from './clusters.js';
 
-const ROUNDS = 21;
+const ROUNDS = 31;
 const CLUSTERS = 500;
 const WISH: PlacementWish = {
   sharding: 'Pipeline',
@@ -29,58 +32,97 @@ const WISH: PlacementWish = {
 const SMALL = modelOf(32, 4.5, 4_096);
 const LARGE = modelOf(80, 40, 8_192);
 const GIANT = modelOf(126, 230, 16_384);
+const ENORMOUS = modelOf(126, 2_000, 16_384);
 
-printSpeed();
-printGain();
+const CASES: readonly (readonly [nodes: number, ModelShape, asked: string, Partial<PlacementWish>])[] = [
+  [6, LARGE, 'fewest', {}],
+  [6, LARGE, '6 nodes', { minNodes: 6 }],
+  [100, SMALL, 'fewest', {}],
+  [100, LARGE, 'fewest', {}],
+  [100, GIANT, 'fewest', {}],
+  [100, GIANT, 'fewest, Mesh', { transport: 'Mesh' }],
+  [100, LARGE, 'fastest', { preferSpeed: true }],
+  [100, GIANT, 'fastest, any context', { preferSpeed: true, contextTokens: null }],
+  [100, LARGE, 'slices', { sharding: 'Tensor' }],
+  [100, LARGE, '16 nodes', { minNodes: 16 }],
+  [100, GIANT, '32 nodes', { minNodes: 32 }],
+  [100, ENORMOUS, 'fewest', {}],
+  [100, ENORMOUS, 'fewest, any context', { contextTokens: null }],
+  [100, ENORMOUS, 'slices', { sharding: 'Tensor' }],
+  [100, ENORMOUS, 'RDMA', { requireRdma: true }],
+];
 
-function printSpeed(): void {
-  console.log('| nodes | model | asked for | answer | p50 ms | max ms | processor ms |');
-  console.log('|---|---|---|---|---|---|---|');
-  const cases: readonly [number, ModelShape, string, Partial<PlacementWish>][] = [
-    [6, LARGE, 'fewest', {}],
-    [6, LARGE, '6 nodes', { minNodes: 6 }],
-    [100, SMALL, 'fewest', {}],
-    [100, LARGE, 'fewest', {}],
-    [100, GIANT, 'fewest', {}],
-    [100, GIANT, 'fewest, Mesh', { transport: 'Mesh' }],
-    [100, LARGE, 'fastest', { preferSpeed: true }],
-    [100, LARGE, 'slices', { sharding: 'Tensor' }],
-    [100, LARGE, '16 nodes', { minNodes: 16 }],
-    [100, modelOf(126, 2_000, 16_384), 'fewest', {}],
-    [100, modelOf(126, 2_000, 16_384), 'RDMA', { requireRdma: true }],
-  ];
-  for (const [count, model, asked, wish] of cases) {
-    const requests = Array.from({ length: ROUNDS }, (_, round) =>
-      requestOf(count, model, [8, 16, 24], { ...WISH, ...wish }, round),
-    );
-    const times: number[] = [];
-    const answers = new Set<string>();
-    const used = process.cpuUsage();
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const request = requests[round]!;
-      const started = performance.now();
-      const result = place(request);
-      times.push(performance.now() - started);
-      answers.add(result.kind === 'placed' ? `${result.shards.length}` : result.code);
-    }
-    printRow([`${count}`, model.modelId, asked, [...answers].sort().join(', ')], times, used);
-  }
-  const used = process.cpuUsage();
-  const times = Array.from({ length: 5 }, (_, round) => {
-    const request = requestOf(100, LARGE, [8, 16, 24], WISH, round);
-    const started = performance.now();
-    for (const preview of previews(request))
-      if (preview.result.nodes.length === 0) throw new Error('no verdicts');
-    return performance.now() - started;
-  });
-  printRow(['100', LARGE.modelId, 'previews', 'all'], times, used);
+/** What one process has seen of a case. */
+interface Seen {
+  readonly answers: readonly string[];
+  /** In turn, in milliseconds. */
+  readonly times: readonly number[];
+  /** Processor time of each, in milliseconds. */
+  readonly processorMs: number;
 }
 
-/** @param before processor time at the beginning of all rounds */
-function printRow(cells: readonly string[], times: readonly number[], before: NodeJS.CpuUsage): void {
+const chosen = process.argv[2];
+if (chosen === undefined) {
+  printSpeed();
+  printGain();
+} else console.log(JSON.stringify(chosen === 'previews' ? seePreviews() : see(Number(chosen))));
+
+function printSpeed(): void {
+  console.log('| nodes | model | asked for | answer | first ms | p50 ms | max ms | processor ms |');
+  console.log('|---|---|---|---|---|---|---|---|');
+  for (const [index, [nodes, model, asked]] of CASES.entries()) {
+    printRow([`${nodes}`, model.modelId, asked], ask(`${index}`));
+  }
+  printRow(['100', LARGE.modelId, 'each of the previews'], ask('previews'));
+}
+
+function ask(name: string): Seen {
+  const file = fileURLToPath(import.meta.url);
+  return JSON.parse(execFileSync(process.execPath, [file, name], { encoding: 'utf8' })) as Seen;
+}
+
+function printRow(cells: readonly string[], { answers, times, processorMs }: Seen): void {
+  const [first = Number.NaN, ...later] = times;
+  const numbers = [first, quantile(later, 0.5), Math.max(...later), processorMs];
+  console.log(`| ${[...cells, answers.join(', '), ...numbers.map((ms) => ms.toFixed(1))].join(' | ')} |`);
+}
+
+function see(index: number): Seen {
+  const [count, model, , wish] = CASES[index]!;
+  const requests = Array.from({ length: ROUNDS }, (_, round) =>
+    requestOf(count, model, [8, 16, 24], { ...WISH, ...wish }, round),
+  );
+  const times: number[] = [];
+  const answers = new Set<string>();
+  const used = process.cpuUsage();
+  for (const request of requests) {
+    const started = performance.now();
+    const result = place(request);
+    times.push(performance.now() - started);
+    answers.add(result.kind === 'placed' ? `${result.shards.length}` : result.code);
+  }
+  const numbered = [...answers].sort((a, b) => Number(a) - Number(b));
+  return { answers: numbered, times, processorMs: processorMsSince(used, times.length) };
+}
+
+function seePreviews(): Seen {
+  const times: number[] = [];
+  const used = process.cpuUsage();
+  for (let round = 0; round < 5; round += 1) {
+    let started = performance.now();
+    for (const { result } of previews(requestOf(100, LARGE, [8, 16, 24], WISH, round))) {
+      times.push(performance.now() - started);
+      if (result.nodes.length === 0) throw new Error('no verdicts');
+      started = performance.now();
+    }
+  }
+  return { answers: ['all'], times, processorMs: processorMsSince(used, times.length) };
+}
+
+/** @param before processor time at the beginning of all answers */
+function processorMsSince(before: NodeJS.CpuUsage, answers: number): number {
   const { user, system } = process.cpuUsage(before);
-  const numbers = [quantile(times, 0.5), Math.max(...times), (user + system) / 1_000 / times.length];
-  console.log(`| ${[...cells, ...numbers.map((value) => value.toFixed(1))].join(' | ')} |`);
+  return (user + system) / 1_000 / answers;
 }
 
 /** On clusters of unequal nodes whose memory is not all needed: where it is, there is nothing to choose. */

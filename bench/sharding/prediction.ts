@@ -1,5 +1,6 @@
 /** What placement's cost model says of two like nodes, from the speed of this machine with one thread. */
 import { fileURLToPath } from 'node:url';
+import { COST_PARAMETERS } from '../../src/control/placement/costParameters.js';
 import { place } from '../../src/control/placement/place.js';
 import type { LinkFacts, NodeResources } from '../../src/control/placement/types.js';
 import { cardOf } from '../../src/models/card.js';
@@ -15,6 +16,8 @@ const ENTRY = fileURLToPath(new URL('../../src/runner/measureSpeed.js', import.m
 const NODES = ['a', 'b'] as NodeId[];
 const US_PER_MS = 1e3;
 const MEMORY_BYTES = 16e9;
+/** What attention reads for each of the short answers here: the least that the engine takes at a time. */
+const ATTENDED_CELLS = 256;
 /** Round trip without any cable between, as the links of two nodes on one machine measure it. */
 const LOOPBACK_US = 100;
 
@@ -64,21 +67,18 @@ export async function predict({ modelPath, sharding, cable }: PredictionQuestion
   );
   const modelId = 'model' as ModelId;
   const model = placementShape(modelId, cardOf(readGguf(modelPath), modelId));
-  const placed = place({
-    model,
-    nodes,
-    links,
-    wish: {
-      sharding,
-      transport: 'Ring',
-      minNodes: NODES.length,
-      nodeIds: NODES,
-      requireRdma: false,
-      preferSpeed: false,
-      contextTokens: 512,
-      sequences: 8,
-    },
-  });
+  const wish = {
+    sharding,
+    transport: 'Ring',
+    minNodes: NODES.length,
+    nodeIds: NODES,
+    requireRdma: false,
+    preferSpeed: false,
+    contextTokens: 512,
+    sequences: 8,
+  } as const;
+  const parameters = { ...COST_PARAMETERS, attendedCells: ATTENDED_CELLS };
+  const placed = place({ model, nodes, links, wish }, parameters);
   if (placed.kind === 'refused') throw new Error(placed.message);
   const layers = placed.shards.map(({ startLayer, endLayer }) => ({ first: startLayer, end: endLayer }));
   return { tokenMs: placed.prediction.tokenMs, layers };

@@ -45,10 +45,19 @@ export class NodeApi {
     this.#options = options;
   }
 
-  /** @throws {ApiError} */
-  async json<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+  /**
+   * @param idempotencyKey of what shall be made once, however often it is sent
+   * @throws {ApiError}
+   */
+  async json<Answer>(
+    method: string,
+    path: string,
+    body?: unknown,
+    idempotencyKey: string | null = null,
+  ): Promise<Answer> {
     const signal = AbortSignal.timeout(this.#options.answerMs);
-    const response = await this.#send(method, path, body, signal);
+    const more: Record<string, string> = idempotencyKey === null ? {} : { 'idempotency-key': idempotencyKey };
+    const response = await this.#send(method, path, body, signal, more);
     try {
       return (await response.json()) as Answer;
     } catch (error) {
@@ -90,9 +99,16 @@ export class NodeApi {
     }
   }
 
-  async #send(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+  async #send(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Response> {
     const key = this.#components.key();
     const headers: Record<string, string> = {
+      ...more,
       ...(key === null ? {} : { authorization: `Bearer ${key}` }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };

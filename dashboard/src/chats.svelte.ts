@@ -15,6 +15,7 @@ import {
   takeOver,
 } from '../model/conversation.js';
 import { cluster } from './cluster.svelte.js';
+import { newId } from './newId.js';
 import { readLocal, writeLocal } from './storage.js';
 
 const NAME = 'shoal.conversations';
@@ -142,13 +143,6 @@ class Chats {
     this.#writing = undefined;
     this.isForgetful = !writeLocal(NAME, JSON.stringify(keepNewest(this.all)));
   }
-}
-
-/** `crypto.randomUUID` is only for pages of https and localhost. */
-function newId(): string {
-  return [...crypto.getRandomValues(new Uint8Array(12))]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('');
 }
 
 export const chats = new Chats();

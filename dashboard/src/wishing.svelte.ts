@@ -1,5 +1,6 @@
 /** The form for a model that shall run, and what the cluster says to it while it is filled in. */
 import { type PageFault, toPageFault } from '../model/api.js';
+import { isRetryable } from '../model/faultHelp.js';
 import type { ModelEntryJson } from '../model/modelChoices.js';
 import {
   type PlacementAnswer,
@@ -9,6 +10,7 @@ import {
 } from '../model/placementView.js';
 import { EMPTY_FORM, toggleNode, type WishForm, wishBody, wishQuery } from '../model/wishForm.js';
 import { cluster } from './cluster.svelte.js';
+import { newId } from './newId.js';
 
 /** Who types or clicks on is not asked about at each step. */
 const LOOK_AFTER_MS = 200;
@@ -28,6 +30,8 @@ class Wishing {
   /** The ways are many to look for: only while somebody wants to see them. */
   #wantsWays = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Of the form as it is: sent once more after a connection that broke, it makes no second one. */
+  #key = newId();
   /** Counts what was asked: an answer that was overtaken is not shown. */
   #asked = 0;
 
@@ -48,6 +52,7 @@ class Wishing {
       this.ways = null;
     }
     this.form = form;
+    this.#key = newId();
     this.lookSoon();
   }
 
@@ -79,12 +84,16 @@ class Wishing {
         'POST',
         path,
         wishBody(form),
+        this.#key,
       );
+      this.#key = newId();
       this.made = made.meta_instance_id ?? made.instance_id ?? null;
       this.form = EMPTY_FORM;
       this.answer = null;
       this.close();
     } catch (error) {
+      // What the node may have taken all the same keeps its key; what it refused begins anew.
+      if (!isRetryable(toPageFault(error))) this.#key = newId();
       const refusal = readRefusal(error);
       if (refusal.kind === 'failed') throw error;
       this.answer = refusal;

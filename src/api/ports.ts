@@ -99,7 +99,11 @@ export interface NewInstance
   readonly shards: readonly Omit<ShardRecord, 'runnerId'>[];
 }
 
-/** What a person asks of the cluster. Each rejects with the coded refusal, or `not_ready` without a master. */
+/**
+ * What a person asks of the cluster. Each rejects with the coded refusal, or `not_ready` without a master. What is made
+ * with the same key twice, through whichever nodes, is made once; asked for something else, the second is refused with
+ * `idempotency_key_reused`.
+ */
 export interface ClusterCommands {
   forgetNode(nodeId: NodeId): Promise<void>;
   deleteInstance(instanceId: InstanceId): Promise<void>;
@@ -107,13 +111,13 @@ export interface ClusterCommands {
    * Resolves when the master has taken it.
    * @throws {ShoalError} `placement_impossible` with the reason of each node when it can never fit
    */
-  createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId>;
+  createMetaInstance(wish: NewMetaInstance, key: string | null): Promise<MetaInstanceId>;
   deleteMetaInstance(metaInstanceId: MetaInstanceId): Promise<void>;
   retryMetaInstance(metaInstanceId: MetaInstanceId): Promise<void>;
   /** One instance, placed now and not made again. @throws {ShoalError} `placement_impossible` when it does not fit now */
-  placeInstance(wish: NewMetaInstance): Promise<InstanceId>;
+  placeInstance(wish: NewMetaInstance, key: string | null): Promise<InstanceId>;
   /** One instance, as the client placed it. */
-  createInstance(instance: NewInstance): Promise<InstanceId>;
+  createInstance(instance: NewInstance, key: string | null): Promise<InstanceId>;
   /** What `placeInstance` would do. @throws {ShoalError} `placement_impossible` when it does not fit now */
   placement(wish: NewMetaInstance): Promise<Placement>;
   /** Each way to place the model, or why not. */

@@ -1,7 +1,7 @@
 /** What people ask of the cluster through this node: placed here on the newest state, decided by the master. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ClusterCommands, NewMetaInstance } from '../api/ports.js';
+import type { ClusterCommands, NewInstance, NewMetaInstance } from '../api/ports.js';
 import type { ClusterNode } from '../cluster/clusterNode.js';
 import { runnerIdOf } from '../control/applyInstance.js';
 import { placementFault } from '../control/placement/explainRefusal.js';
@@ -32,8 +32,8 @@ export class PeopleCommands implements ClusterCommands {
     await this.#cluster.command({ kind: 'DeleteInstance', instanceId });
   }
 
-  async createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId> {
-    const metaInstanceId = randomUUID() as MetaInstanceId;
+  async createMetaInstance(wish: NewMetaInstance, key: string | null): Promise<MetaInstanceId> {
+    const metaInstanceId = newId(key) as MetaInstanceId;
     const shape = await this.#shapeOf(wish.modelId);
     const metaInstance = { ...wish, metaInstanceId };
     await this.#cluster.command({ kind: 'CreateMetaInstance', metaInstance, shape });
@@ -48,9 +48,13 @@ export class PeopleCommands implements ClusterCommands {
     await this.#cluster.command({ kind: 'RetryMetaInstance', metaInstanceId });
   }
 
-  async placeInstance(wish: NewMetaInstance): Promise<InstanceId> {
+  async placeInstance(wish: NewMetaInstance, key: string | null): Promise<InstanceId> {
+    const instanceId = newId(key) as InstanceId;
+    const made = this.#cluster.state.instances.get(instanceId);
+    // It has taken the memory that it would be placed on now.
+    if (made?.modelId === wish.modelId) return instanceId;
     const { contextTokens, sequences, cacheCells, sharding, transport, shards } = await this.placement(wish);
-    return this.createInstance({
+    await this.#create(instanceId, {
       modelId: wish.modelId,
       sharding,
       transport,
@@ -66,10 +70,16 @@ export class PeopleCommands implements ClusterCommands {
         memoryBytes: memory.totalBytes,
       })),
     });
+    return instanceId;
   }
 
-  async createInstance(instance: Parameters<ClusterCommands['createInstance']>[0]): Promise<InstanceId> {
-    const instanceId = randomUUID() as InstanceId;
+  async createInstance(instance: NewInstance, key: string | null): Promise<InstanceId> {
+    const instanceId = newId(key) as InstanceId;
+    await this.#create(instanceId, instance);
+    return instanceId;
+  }
+
+  async #create(instanceId: InstanceId, instance: NewInstance): Promise<void> {
     const shape = await this.#shapeOf(instance.modelId);
     const problem = divisionProblem(shape, instance);
     if (problem !== null) throw new ShoalError('placement_impossible', problem, { param: 'instance' });
@@ -87,7 +97,6 @@ export class PeopleCommands implements ClusterCommands {
       })),
     };
     await this.#cluster.command({ kind: 'CreateInstance', instance: record });
-    return instanceId;
   }
 
   async placement(wish: NewMetaInstance): Promise<Placement> {
@@ -127,4 +136,13 @@ export class PeopleCommands implements ClusterCommands {
       },
     );
   }
+}
+
+const UUID_PARTS = [8, 12, 16, 20, 32] as const;
+
+/** The id of what is made with a key is the key's own on every node: the master then knows that it is the same. */
+function newId(key: string | null): string {
+  if (key === null) return randomUUID();
+  const digest = createHash('sha256').update(`idempotency key ${key}`).digest('hex');
+  return UUID_PARTS.map((end, at) => digest.slice(UUID_PARTS[at - 1] ?? 0, end)).join('-');
 }

@@ -93,6 +93,7 @@ const shape = z.object({
     passedRowsBytes: count,
   }),
   work: z.object({
+    weightType: text.nullable().default(null),
     layerReadBytes: perLayer,
     layerOperations: perLayer,
     headReadBytes: z.number(),

@@ -23,7 +23,7 @@ export function metaInstanceStatus(
 }
 
 /** What the user said, without what became of it. */
-export function wishOf(record: MetaInstanceRecord): MetaInstanceWish {
+export function wishOf(record: MetaInstanceWish): MetaInstanceWish {
   const { metaInstanceId, modelId, sharding, transport, minNodes, nodeIds, requireRdma } = record;
   const { contextTokens, sequences } = record;
   return {

@@ -92,6 +92,7 @@ export function modelShape(modelId: ModelId = MODEL, layerBytes = 50e6): ModelSh
       passedRowsBytes: 1e6,
     },
     work: {
+      weightType: null,
       layerReadBytes: eachLayer(layerBytes),
       layerOperations: eachLayer(2 * layerBytes),
       headReadBytes: 20e6,

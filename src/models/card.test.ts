@@ -181,6 +181,21 @@ describe('R36: memory estimates', () => {
     assert.equal(card().shape?.usedExpertsShare, 1, 'a model without experts uses all that it has');
   });
 
+  test('the format of a model is the one that most bytes of its layers are in', () => {
+    const plain = testModel();
+    const path = join(folder, 'mixed.gguf');
+    const quantised = (name: string) => ({
+      name,
+      dims: [32, 4_096],
+      type: 'q4_0' as const,
+      data: new Uint8Array(18 * 4_096),
+    });
+    writeGguf(path, { ...plain, tensors: [...plain.tensors, quantised('blk.1.ffn_gate_inp.weight')] });
+    assert.equal(cardOf(readGguf(path), 'mixed').shape?.weights.layerType, 'q4_0');
+    writeGguf(path, { ...plain, tensors: [...plain.tensors, quantised('output_s.weight')] });
+    assert.equal(cardOf(readGguf(path), 'mixed').shape?.weights.layerType, 'q8_0');
+  });
+
   test('layers with KV heads of their own number, among them none', () => {
     const model = card({ metadata: { 'llama.attention.head_count_kv': uints([4, 0, 2, 0]) } });
     assert.equal(estimateMemory(model, wish).cacheBytes, (4 + 2) * (16 + 16) * 2 * 2048);

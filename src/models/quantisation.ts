@@ -48,6 +48,10 @@ export function quantisationOf(gguf: GgufFile): string | null {
   if (named !== undefined) return named;
   const bytes = new Map<string, number>();
   for (const { type, sizeBytes } of gguf.tensors) bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
-  const dominant = [...bytes].sort(([, a], [, b]) => b - a)[0];
-  return dominant === undefined ? null : dominant[0].toUpperCase();
+  return mostBytes(bytes)?.toUpperCase() ?? null;
+}
+
+/** The one that most bytes are in; null when there is none. */
+export function mostBytes<T>(bytes: ReadonlyMap<T, number>): T | null {
+  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
 }

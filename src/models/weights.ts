@@ -1,9 +1,13 @@
 /** Where the bytes of a model's weights are, so that the share of any range of layers is known. */
+import type { TensorTypeName } from './gguf/tensorTypes.js';
 import type { TensorInfo } from './gguf/types.js';
+import { mostBytes } from './quantisation.js';
 
 export interface WeightSizes {
   /** `[layers]` */
   readonly layerBytes: readonly number[];
+  /** The type that most of these bytes are in; null where there are none. */
+  readonly layerType: TensorTypeName | null;
   /** `[layers]` Of these the bytes of experts, of which each token uses some. */
   readonly expertBytes: readonly number[];
   /** Token (and position) embeddings. */
@@ -31,10 +35,12 @@ export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): W
   const expertBytes = new Array<number>(layers).fill(0);
   const sizes = { embedding: 0, output: 0, common: 0 };
   const named = new Map<string, number>();
-  for (const { name, sizeBytes } of tensors) {
+  const types = new Map<TensorTypeName, number>();
+  for (const { name, type, sizeBytes } of tensors) {
     const layer = LAYER.exec(name)?.[1];
     if (layer !== undefined && Number(layer) < layers) {
       layerBytes[Number(layer)]! += sizeBytes;
+      types.set(type, (types.get(type) ?? 0) + sizeBytes);
       if (EXPERTS.test(name)) expertBytes[Number(layer)]! += sizeBytes;
     } else if (EMBEDDING.test(name)) sizes.embedding += sizeBytes;
     else if (OUTPUT.test(name)) sizes.output += sizeBytes;
@@ -44,6 +50,7 @@ export function weightSizesOf(tensors: readonly TensorInfo[], layers: number): W
   const head = named.get('output.weight');
   return {
     layerBytes,
+    layerType: mostBytes(types),
     expertBytes,
     embeddingBytes: sizes.embedding,
     tokenEmbeddingBytes: named.get('token_embd.weight') ?? 0,

@@ -117,6 +117,14 @@ export const ERRORS = {
     meaning: 'The request body is not JSON.',
     remedy: 'Send JSON with `Content-Type: application/json`.',
   },
+  idempotency_key_reused: {
+    status: 422,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning: 'A request with the same `Idempotency-Key` asked for something else before.',
+    remedy:
+      'Send a key of its own with each thing that you ask for, and the same one only when you repeat it.',
+  },
   queue_full: {
     status: 429,
     type: 'rate_limit_error',

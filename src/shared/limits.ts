@@ -59,6 +59,8 @@ export const LIMITS = {
   heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
+  /** `Idempotency-Key` of a request that makes something. */
+  idempotencyKeyCharacters: 256,
   /** An identifier of a node, instance, runner or task in a message between nodes. */
   idCharacters: 128,
   addressesPerNode: 64,

@@ -45,6 +45,7 @@ export function placementShape(modelId: ModelId, card: ModelCard): ModelShape {
     cache: { ...cache, cellMultiple: CELL_MULTIPLE },
     overhead: overheadOf(card, shape),
     work: {
+      weightType: weights.layerType,
       layerReadBytes: usedBytes,
       layerOperations: usedBytes.map((bytes) => bytes * operationsPerByte),
       headReadBytes: weights.headBytes,

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { shoal } from '../cli/shoal.js';
-import { answer, client, post, question, SLOWLY, servedBy, shows } from './scene.js';
+import type { NodeProcess } from '../support/nodeProcess.js';
+import { answer, client, MODEL, post, question, SLOWLY, servedBy, shows } from './scene.js';
 import {
   Cluster,
   failForGood,
@@ -14,6 +15,7 @@ import {
   untilStatus,
   untilWish,
   type Wish,
+  type WishState,
   wishFor,
 } from './wishScene.js';
 
@@ -61,6 +63,51 @@ describe('MetaInstances', { concurrency: 3 }, () => {
       const unserved = await post(asking, '/v1/chat/completions', question);
       assert.equal(unserved.status, 404);
       assert.match(await unserved.text(), /"code":"no_instance"/);
+    },
+  );
+
+  test(
+    'R20, R57: what is asked for twice with one key is made once, whichever node is asked; with another body it is refused',
+    BOUND,
+    async (t) => {
+      const cluster = new Cluster(t);
+      const nodes = [await cluster.add('desk'), await cluster.add('asking', '--no-worker')];
+      await cluster.group.agreed();
+      const [desk, asking] = nodes as [NodeProcess, NodeProcess];
+      const key = { 'Idempotency-Key': 'form 1' };
+      for (const [path, body, other, name] of [
+        ['/meta_instance', { model_id: MODEL }, { model_id: MODEL, max_sequences: 2 }, 'meta_instance_id'],
+        ['/place_instance', { model_id: MODEL }, null, 'instance_id'],
+      ] as const) {
+        // The second and the third are on their way at once.
+        const first = await post(desk, path, body, key);
+        const repeated = await Promise.all([post(asking, path, body, key), post(desk, path, body, key)]);
+        const ids = [];
+        for (const answered of [first, ...repeated]) {
+          assert.equal(answered.status, first.status);
+          ids.push(((await answered.json()) as Record<string, unknown>)[name]);
+        }
+        assert.equal(new Set(ids).size, 1, JSON.stringify(ids));
+        if (other === null) continue;
+        const refused = await post(asking, path, other, key);
+        assert.equal(refused.status, 422);
+        assert.match(await refused.text(), /"code":"idempotency_key_reused"/);
+      }
+      const { meta_instances: wishes, instances } = (await asking.state()) as unknown as WishState;
+      assert.equal(Object.keys(wishes).length, 1);
+      const byHand = Object.values(instances).filter((one) => one.meta_instance_id === null);
+      assert.equal(byHand.length, 1);
+      const another = await post(
+        desk,
+        '/meta_instance',
+        { model_id: MODEL },
+        { 'Idempotency-Key': 'form 2' },
+      );
+      assert.equal(another.status, 201);
+      const [id = ''] = Object.keys(wishes);
+      await remove(asking, id);
+      const late = await post(desk, '/meta_instance', { model_id: MODEL }, key);
+      assert.deepEqual([late.status, /was deleted already/.test(await late.text())], [400, true]);
     },
   );
 

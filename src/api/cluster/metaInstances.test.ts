@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { ShoalError } from '../../shared/errors.js';
+import { LIMITS } from '../../shared/limits.js';
 import { REFUSED } from '../testing/placements.js';
 import { post, startTestApi, TEST_STATE, type TestApi } from '../testing/testApi.js';
 import { metaInstanceSchema } from './stateForm.js';
@@ -61,6 +62,20 @@ test('R21: a wish is answered with its id and itself after the master has taken 
   api.commands.refusal = new ShoalError('not_ready', 'no master answered');
   const refused = await create({ model_id: 'tiny' });
   assert.deepEqual([refused.status, refused.body.error?.code], [503, 'not_ready']);
+});
+
+test('R20: the key of a client reaches the cluster with what it is for, and one that is none is refused', async () => {
+  const key = { 'Idempotency-Key': 'form 7' };
+  assert.equal((await post(api, '/meta_instance', { model_id: 'tiny' }, key)).status, 201);
+  assert.equal((await post(api, '/meta_instance', { model_id: 'tiny' })).status, 201);
+  assert.deepEqual(api.commands.keys, ['form 7', null]);
+  for (const wrong of ['', 'x'.repeat(LIMITS.idempotencyKeyCharacters + 1)]) {
+    const refused = await post(api, '/meta_instance', { model_id: 'tiny' }, { 'Idempotency-Key': wrong });
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), /idempotency-key/);
+  }
+  api.commands.refusal = new ShoalError('idempotency_key_reused', 'it was sent before');
+  assert.equal((await post(api, '/meta_instance', { model_id: 'large' }, key)).status, 422);
 });
 
 test('R20: every field of a wish reaches the cluster, and one that is gone again is answered as null', async () => {

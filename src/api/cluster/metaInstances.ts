@@ -6,6 +6,7 @@ import { ShoalError } from '../../shared/errors.js';
 import type { MetaInstanceId } from '../../shared/ids.js';
 import type { ApiContext } from '../context.js';
 import { errorResponses, jsonResponse } from '../http/openApi.js';
+import { idempotencyKeyOf, keyHeadersSchema } from './idempotencyKey.js';
 import { entryOf, metaInstanceSchema, readState } from './stateForm.js';
 import { toWish, wishSchema } from './wish.js';
 
@@ -35,15 +36,22 @@ export function registerMetaInstances(app: FastifyInstance, { view, commands }: 
           'or memory is free is taken and waits; what can never fit is refused with the reason of each node.',
         operationId: 'createMetaInstance',
         tags,
+        headers: keyHeadersSchema,
         body: wishSchema,
         response: {
           201: jsonResponse('It is taken', takenSchema),
-          ...errorResponses('model_not_found', 'model_unsupported', 'placement_impossible', 'not_ready'),
+          ...errorResponses(
+            'model_not_found',
+            'model_unsupported',
+            'placement_impossible',
+            'idempotency_key_reused',
+            'not_ready',
+          ),
         },
       },
     },
     async (request, reply) => {
-      const id = await commands.createMetaInstance(toWish(request.body));
+      const id = await commands.createMetaInstance(toWish(request.body), idempotencyKeyOf(request.headers));
       return reply.code(CREATED).send({ meta_instance_id: id, meta_instance: entryOf(all(), id) });
     },
   );

@@ -34,6 +34,7 @@ const explanationFields = {
   prediction: z
     .object({
       token_ms: z.number(),
+      longest_stage_ms: z.number().optional(),
       first_token_ms: z.number(),
       request_ms: z.number(),
       is_measured: z.boolean(),
@@ -137,6 +138,7 @@ export function placementForm(modelId: ModelId, placement: Placement): Placement
     memory_by_node: Object.fromEntries(shards.map(({ nodeId, memory }) => [nodeId, memory.totalBytes])),
     prediction: {
       token_ms: prediction.tokenMs,
+      longest_stage_ms: prediction.longestStageMs,
       first_token_ms: prediction.firstTokenMs,
       request_ms: prediction.requestMs,
       is_measured: prediction.isMeasured,

@@ -104,6 +104,9 @@ test('R34: an instance is placed at once with its id, or refused with the reason
   assert.deepEqual([refused.status, refused.body.error?.code], [400, 'placement_impossible']);
   assert.equal(refused.body.error?.details?.nodes.length, 1);
   assert.equal(api.commands.placed.length, 1);
+  api.commands.placing = PLACED;
+  await answerOf(post(api, '/place_instance', { model_id: 'tiny' }, { 'Idempotency-Key': 'form 8' }));
+  assert.deepEqual(api.commands.keys, [null, null, 'form 8']);
 });
 
 test('R41: what was shown can be sent back as it is, and is what the cluster is asked for', async () => {

@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ApiContext } from '../context.js';
 import { errorResponses, jsonResponse } from '../http/openApi.js';
+import { idempotencyKeyOf, keyHeadersSchema } from './idempotencyKey.js';
 import { placementForm, placementSchema, previewForm, previewSchema, toInstance } from './placementForm.js';
 import { entryOf, instanceSchema, readState } from './stateForm.js';
 import { toWish, wishOfQuery, wishQuerySchema, wishSchema } from './wish.js';
@@ -26,7 +27,11 @@ export function registerPlacements(app: FastifyInstance, { view, commands }: Api
     'placement_impossible',
     'not_ready',
   );
-  const placed = { 202: jsonResponse('It is created, and starts', placedSchema), ...refusals };
+  const made = {
+    202: jsonResponse('It is created, and starts', placedSchema),
+    ...refusals,
+    ...errorResponses('idempotency_key_reused'),
+  };
   const answer = (id: string) => ({
     instance_id: id,
     instance: entryOf(readState(view).instances, id),
@@ -42,12 +47,15 @@ export function registerPlacements(app: FastifyInstance, { view, commands }: Api
           'with the reason of each node.',
         operationId: 'placeInstance',
         tags,
+        headers: keyHeadersSchema,
         body: wishSchema,
-        response: placed,
+        response: made,
       },
     },
-    async (request, reply) =>
-      reply.code(ACCEPTED).send(answer(await commands.placeInstance(toWish(request.body)))),
+    async (request, reply) => {
+      const id = await commands.placeInstance(toWish(request.body), idempotencyKeyOf(request.headers));
+      return reply.code(ACCEPTED).send(answer(id));
+    },
   );
   typed.post(
     '/instance',
@@ -58,12 +66,16 @@ export function registerPlacements(app: FastifyInstance, { view, commands }: Api
           'As `/instance/placement` answered it, or changed. It is not made again when its nodes are lost.',
         operationId: 'createInstance',
         tags,
+        headers: keyHeadersSchema,
         body: z.strictObject({ instance: placementSchema }),
-        response: placed,
+        response: made,
       },
     },
-    async (request, reply) =>
-      reply.code(ACCEPTED).send(answer(await commands.createInstance(toInstance(request.body.instance)))),
+    async (request, reply) => {
+      const instance = toInstance(request.body.instance);
+      const id = await commands.createInstance(instance, idempotencyKeyOf(request.headers));
+      return reply.code(ACCEPTED).send(answer(id));
+    },
   );
   typed.get(
     '/instance/placement',

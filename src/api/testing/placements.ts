@@ -28,7 +28,7 @@ export const PLACED: Placement = {
   sequences: 16,
   cacheCells: 8_192,
   shards: [shard(0, 'n1', 0, 5), shard(1, 'n2', 5, 8)],
-  prediction: { tokenMs: 2, firstTokenMs: 30, requestMs: 400, isMeasured: false },
+  prediction: { tokenMs: 2, longestStageMs: 2, firstTokenMs: 30, requestMs: 400, isMeasured: false },
   explanation: 'Two nodes: it does not fit on one.',
   nodes: [
     verdict('n1', 'desk', 'used', 'holds layers 0 to 4'),

@@ -84,6 +84,8 @@ class InMemoryCommands implements ClusterCommands {
   readonly deleted: InstanceId[] = [];
   readonly wishes: NewMetaInstance[] = [];
   readonly placed: (NewMetaInstance | NewInstance)[] = [];
+  /** Of each thing that was made. */
+  readonly keys: (string | null)[] = [];
   readonly takenBack: MetaInstanceId[] = [];
   readonly retried: MetaInstanceId[] = [];
   refusal: ShoalError | null = null;
@@ -98,7 +100,8 @@ class InMemoryCommands implements ClusterCommands {
     this.#record(this.deleted, instanceId);
   }
 
-  async createMetaInstance(wish: NewMetaInstance): Promise<MetaInstanceId> {
+  async createMetaInstance(wish: NewMetaInstance, key: string | null): Promise<MetaInstanceId> {
+    this.keys.push(key);
     if (this.placing?.kind === 'refused' && !this.placing.canFitLater) {
       throw ShoalError.fromFault(placementFault(this.placing));
     }
@@ -113,12 +116,14 @@ class InMemoryCommands implements ClusterCommands {
     this.#record(this.retried, metaInstanceId);
   }
 
-  async placeInstance(wish: NewMetaInstance): Promise<InstanceId> {
+  async placeInstance(wish: NewMetaInstance, key: string | null): Promise<InstanceId> {
+    this.keys.push(key);
     await this.placement(wish);
     return `i${this.#record(this.placed, wish)}` as InstanceId;
   }
 
-  async createInstance(instance: NewInstance): Promise<InstanceId> {
+  async createInstance(instance: NewInstance, key: string | null): Promise<InstanceId> {
+    this.keys.push(key);
     return `i${this.#record(this.placed, instance)}` as InstanceId;
   }
 

@@ -219,6 +219,23 @@ test('R30: a wish is taken back once, is not found when it never was, and does n
   assert.equal(faultOf(stateAfter(metaInstanceDeleted('n')), takeBack('n')), null);
 });
 
+test('R20: an id that was given to a wish or an instance is not given to another one', () => {
+  const wished = stateAfter(metaInstanceCreated('m'));
+  assert.deepEqual(carryOut(wished, wishFor('m')).after, wished, 'the same again changes nothing');
+  for (const other of [
+    { minNodes: 2 },
+    { nodeIds: [NODE] },
+    { modelId: 'other' as ModelId },
+    { sequences: 3 },
+  ]) {
+    assert.equal(faultOf(wished, wishFor('m', other)), 'idempotency_key_reused');
+  }
+  const placed = stateAfter(instanceCreated('a'));
+  assert.equal(faultOf(placed, create('a')), null);
+  const instance = { ...instanceRecord('a'), modelId: 'other' as ModelId };
+  assert.equal(faultOf(placed, { kind: 'CreateInstance', instance }), 'idempotency_key_reused');
+});
+
 test('R28: another try forgets what failed and keeps the wish', () => {
   const metaInstanceId = 'm' as MetaInstanceId;
   const state = stateAfter(metaInstanceCreated('m'), { kind: 'MetaInstanceFailed', metaInstanceId });

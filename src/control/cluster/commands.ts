@@ -18,6 +18,7 @@ import type {
 import type { ControlEvent } from '../events.js';
 import { findTask } from '../instances.js';
 import type { Measurements } from '../measurements.js';
+import { wishOf } from '../metaInstanceView.js';
 import { placementFault } from '../placement/explainRefusal.js';
 import { takenMemory } from '../placement/takenMemory.js';
 import type { ModelShape } from '../placement/types.js';
@@ -108,7 +109,8 @@ function createMetaInstance(
   { now, links, speeds }: Circumstances,
 ): Decision {
   const { metaInstanceId } = metaInstance;
-  if (state.metaInstances.has(metaInstanceId)) return { events: [], answer: DONE };
+  const made = state.metaInstances.get(metaInstanceId);
+  if (made !== undefined) return isSameWish(made, metaInstance) ? { events: [], answer: DONE } : REUSED;
   if (state.deletedMetaInstances.includes(metaInstanceId)) {
     return {
       fault: { code: 'invalid_request', message: `MetaInstance ${metaInstanceId} was deleted already` },
@@ -117,6 +119,18 @@ function createMetaInstance(
   const placement = placeWish({ state, links, speeds }, metaInstance, shape);
   if (placement.kind === 'refused' && !placement.canFitLater) return { fault: placementFault(placement) };
   return { events: [{ kind: 'MetaInstanceCreated', metaInstance, shape, createdAt: now }], answer: DONE };
+}
+
+/** The id may be that of a client's key, which it may have used for something else. */
+const REUSED: Decision = {
+  fault: {
+    code: 'idempotency_key_reused',
+    message: 'this key was sent with another request before, and what that asked for is there',
+  },
+};
+
+function isSameWish(one: MetaInstanceWish, other: MetaInstanceWish): boolean {
+  return JSON.stringify(wishOf(one)) === JSON.stringify(wishOf(other));
 }
 
 function deleteMetaInstance(state: ClusterState, metaInstanceId: MetaInstanceId): Decision {
@@ -166,7 +180,9 @@ function assignment(taskId: TaskId, instance: InstanceRecord): Assignment {
 }
 
 function createInstance(state: ClusterState, instance: InstanceRecord, given: Circumstances): Decision {
-  if (state.instances.has(instance.instanceId)) return { events: [], answer: DONE };
+  const made = state.instances.get(instance.instanceId);
+  // Where it is placed may differ: whoever repeats the request placed it on a later state.
+  if (made !== undefined) return made.modelId === instance.modelId ? { events: [], answer: DONE } : REUSED;
   if (state.deletedInstances.includes(instance.instanceId)) {
     return {
       fault: { code: 'invalid_request', message: `instance ${instance.instanceId} was deleted already` },

@@ -50,7 +50,7 @@ export function choose(parts: ChoiceParts): Choice | null {
     if (ofSize === null) continue;
     const shortest = ofSize(oneContext(contexts.at(-1)!, wish));
     if (shortest.boundMs(roomiest.slice(0, count)) >= IMPOSSIBLE_MS) continue;
-    const found = longestContext(parts, contexts, count, ofSize);
+    const found = longestContext(parts, { contexts, count, ofSize, roomiest });
     if (found !== null && (best === null || found.score < best.score)) {
       best = { ...found, ofSize };
       failures = 0;
@@ -58,7 +58,9 @@ export function choose(parts: ChoiceParts): Choice | null {
     if (best !== null && !seeksSpeed(wish)) break;
     if (!isExhaustive && failures >= (best === null ? TRIED_COUNTS : COUNTS_WITHOUT_GAIN)) break;
   }
-  return best === null ? null : grow(parts, best, best.ofSize);
+  if (best === null) return null;
+  const { solution, size } = grow(parts, best, best.ofSize);
+  return { solution: best.ofSize(size).balance(solution), size };
 }
 
 /** Contexts to try in turn, longest first, in tokens: one when it was asked for. */
@@ -107,7 +109,7 @@ function strategiesOf({ model, machines, wish, parameters }: ChoiceParts): (coun
       if (slicesRefusal(model.slices, count) !== null) return null;
       return (size) => new Tensor({ ...parts, ranks: count, size });
     }
-    return cut === null || count >= cut.boundaries.length ? null : (size) => cut.ofSize(size);
+    return cut === null || count > cut.mostShards ? null : (size) => cut.ofSize(size);
   };
 }
 
@@ -115,11 +117,16 @@ function roomiestFirst({ all }: Machines): number[] {
   return all.map((_, index) => index).sort((a, b) => all[b]!.freeBytes - all[a]!.freeBytes || a - b);
 }
 
+interface Attempt {
+  readonly contexts: readonly number[];
+  readonly count: number;
+  readonly ofSize: OfSize;
+  readonly roomiest: readonly number[];
+}
+
 function longestContext(
   { machines, wish, parameters }: ChoiceParts,
-  contexts: readonly number[],
-  count: number,
-  ofSize: OfSize,
+  { contexts, count, ofSize, roomiest }: Attempt,
 ): (Found & { readonly size: CacheSize }) | null {
   const handicap = (order: readonly number[]): number => {
     const missing = order.filter((index) => !machines.all[index]!.node.hasModelFiles).length;
@@ -127,7 +134,7 @@ function longestContext(
   };
   for (const contextTokens of contexts) {
     const size = oneContext(contextTokens, wish);
-    const found = search({ strategy: ofSize(size), machines: machines.all.length, count, handicap });
+    const found = search({ strategy: ofSize(size), machines: roomiest, count, handicap });
     if (found !== null) return { ...found, size };
   }
   return null;

@@ -43,6 +43,7 @@ const MODEL: ModelShape = {
     passedRowsBytes: 4_000_000,
   },
   work: {
+    weightType: 'q8_0',
     layerReadBytes: each(0.2 * GIGABYTE),
     layerOperations: each(0.4 * GIGABYTE),
     headReadBytes: 0.2 * GIGABYTE,
@@ -159,6 +160,21 @@ test('R38: the faster of two nodes gets the more layers, as far as its memory go
   assert.ok(layers.get('b' as NodeId)! > layers.get('a' as NodeId)!);
   const equal = layersOf(placed({ nodes: [node('a', 4), node('b', 4)] }));
   assert.ok(Math.abs(equal[0]! - equal[1]!) <= 2, equal.join());
+});
+
+test('R38: the last of two equal nodes has the head as well, and so fewer layers; one stream hardly loses', () => {
+  const head = { ...MODEL.work, headReadBytes: 1.2 * GIGABYTE, headOperations: 2.4 * GIGABYTE };
+  const given = {
+    nodes: [node('a', 8), node('b', 8)],
+    model: { ...MODEL, work: head },
+    wish: { minNodes: 2 },
+  };
+  const result = placed(given);
+  // A head of six layers: fifteen before it, and nine with it.
+  assert.deepEqual(layersOf(result), [15, 9]);
+  assert.match(result.explanation, /With as many requests at once as nodes, a step every \d+\.\d ms/);
+  const { tokenMs, longestStageMs } = result.prediction;
+  assert.ok(longestStageMs < 0.51 * tokenMs, `${longestStageMs} of ${tokenMs}`);
 });
 
 test('R38: the nearer nodes are taken, and neighbours in the ring are near each other', () => {
@@ -281,6 +297,20 @@ test('R38: of a mixture of experts a token reads what it uses, and a prompt all'
   const [dense, sparse] = [of(MODEL), of(mixture)];
   assert.ok(sparse.tokenMs < dense.tokenMs / 3, `${sparse.tokenMs} against ${dense.tokenMs}`);
   assert.equal(sparse.firstTokenMs, dense.firstTokenMs);
+});
+
+test('R38: what a prompt takes on a processor depends on the format, and attention on what computes it', () => {
+  const of = (weightType: string | null, backends: readonly string[]) => {
+    const model = { ...MODEL, work: { ...MODEL.work, weightType } };
+    return placed({ nodes: [node('a', 8, { backends })], model }).prediction;
+  };
+  const [quantised, half] = [of('q4_K', ['cpu']), of('f16', ['cpu'])];
+  assert.ok(half.firstTokenMs > 2.5 * quantised.firstTokenMs);
+  assert.equal(half.tokenMs, quantised.tokenMs);
+  assert.equal(of('q6_K', ['cpu']).firstTokenMs, of(null, ['cpu']).firstTokenMs);
+  const card = ['metal', 'cpu'];
+  assert.equal(of('f16', card).firstTokenMs, of('q4_K', card).firstTokenMs);
+  assert.ok(of('q4_K', card).tokenMs < quantised.tokenMs);
 });
 
 test('R40: RDMA that is required and not there is an error, also where one node would do', () => {

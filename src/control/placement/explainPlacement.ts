@@ -38,6 +38,11 @@ function explanationOf({ model, wish, machines, parameters, placed }: ExplainedP
     `Predicted: ${milliseconds(prediction.tokenMs)} a token, ${milliseconds(prediction.firstTokenMs)} to the first ` +
       `token of a prompt of ${parameters.promptTokens}${isGuess}.`,
   );
+  if (shards.length > 1 && wish.sharding === 'Pipeline') {
+    parts.push(
+      `With as many requests at once as nodes, a step every ${milliseconds(prediction.longestStageMs)}.`,
+    );
+  }
   if (wish.contextTokens === null && contextTokens < usualContext(model.trainedContextTokens)) {
     parts.push(`Memory is short: the context is ${contextTokens} tokens.`);
   }

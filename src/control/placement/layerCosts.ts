@@ -1,16 +1,15 @@
-/** What the layers of a model cost on one machine: sums over the layers before each boundary. */
+/** What the layers of a model cost on one machine. */
 import type { CostParameters } from './costParameters.js';
 import type { Machine } from './machines.js';
-import { sumsAt } from './shardMemory.js';
 import type { ModelShape } from './types.js';
 
 const US_PER_MS = 1_000;
 
 export interface LayerCosts {
-  /** One decoded token through the layers before each boundary, in milliseconds: `[boundaries]`. */
-  readonly decodeMs: Float64Array;
+  /** One decoded token through a layer, in milliseconds. */
+  readonly decodeMs: (layer: number) => number;
   /** One prefill chunk likewise. */
-  readonly chunkMs: Float64Array;
+  readonly chunkMs: (layer: number) => number;
   /** The output matrix, or a slice of it, for one row. */
   readonly headMs: number;
   /** Of a shard in each step. */
@@ -19,30 +18,34 @@ export interface LayerCosts {
 
 /**
  * Decoding reads the weights that one token uses and the attended KV cells once; a chunk is bound by matrix speed, or
- * by reading all weights, since its tokens use all experts together, where that takes longer.
+ * by reading all weights, since its tokens use all experts together, where that takes longer. A graphics card is taken to
+ * read KV cells as fast as weights, and to compute all formats alike.
  * @param parts in how many equal slices the layers, and the output matrix, are divided
  */
 export function layerCosts(
-  model: ModelShape,
-  machine: Machine,
-  boundaries: readonly number[],
+  { work, weights, cache }: ModelShape,
+  { bytesPerMs, operationsPerMs, isProcessor }: Machine,
   parameters: CostParameters,
   parts = 1,
 ): LayerCosts {
-  const { layerReadBytes, layerOperations, headReadBytes, headOperations } = model.work;
-  const { bytesPerMs, operationsPerMs } = machine;
+  const { bandwidthShare, attentionShare, operationsShare, operationsShares } = parameters;
   const overheadMs = parameters.layerOverheadUs / US_PER_MS;
-  const readMs = (layer: number): number => (layerReadBytes[layer] ?? 0) / parts / bytesPerMs;
-  const readAllMs = (layer: number): number => (model.weights.layerBytes[layer] ?? 0) / parts / bytesPerMs;
-  const attendMs = (layer: number): number =>
-    ((model.cache.cellBytes[layer] ?? 0) * parameters.attendedCells) / parts / bytesPerMs;
   const chunk = Math.min(parameters.chunkTokens, parameters.promptTokens);
-  const computeMs = (layer: number): number =>
-    ((layerOperations[layer] ?? 0) * chunk) / parts / operationsPerMs;
+  const readsPerMs = parts * bytesPerMs * bandwidthShare;
+  const attendsPerMs = parts * bytesPerMs * (isProcessor ? attentionShare : bandwidthShare);
+  const formatShare = isProcessor ? operationsShares[work.weightType ?? ''] : undefined;
+  const computesPerMs = parts * operationsPerMs * (formatShare ?? operationsShare);
   return {
-    decodeMs: sumsAt(boundaries, (layer) => readMs(layer) + attendMs(layer) + overheadMs),
-    chunkMs: sumsAt(boundaries, (layer) => Math.max(readAllMs(layer), computeMs(layer)) + overheadMs),
-    headMs: Math.max(headReadBytes / bytesPerMs, headOperations / operationsPerMs) / parts,
+    decodeMs: (layer) =>
+      (work.layerReadBytes[layer] ?? 0) / readsPerMs +
+      ((cache.cellBytes[layer] ?? 0) * parameters.attendedCells) / attendsPerMs +
+      overheadMs,
+    chunkMs: (layer) =>
+      Math.max(
+        (weights.layerBytes[layer] ?? 0) / readsPerMs,
+        ((work.layerOperations[layer] ?? 0) * chunk) / computesPerMs,
+      ) + overheadMs,
+    headMs: Math.max(work.headReadBytes / readsPerMs, work.headOperations / computesPerMs),
     stepMs: parameters.stepOverheadUs / US_PER_MS,
   };
 }

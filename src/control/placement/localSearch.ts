@@ -5,8 +5,6 @@ import type { Strategy } from './strategy.js';
 const ROUNDS = 2;
 /** Machines outside of a tour that are tried in place of each member in one round: of the roomiest, of the fastest. */
 const TRIED_OUTSIDERS = 6;
-/** What the cutting into whole layers may leave unused on each machine, on average, in layers. */
-const RESERVED_LAYERS = 0.5;
 /** Exchanges that are judged in one search. */
 const MOST_JUDGED = 600;
 
@@ -38,8 +36,7 @@ function outsidersOf(machines: readonly number[], tour: readonly number[]): numb
 
 /** Puts others in the place of members while that makes bound and ways together less. */
 export function improveOrder(strategy: Strategy, tour: readonly number[], ranked: Ranked): number[] {
-  const judge = (order: readonly number[]): number =>
-    strategy.boundMs(order, RESERVED_LAYERS) + strategy.waysMs(order);
+  const judge = (order: readonly number[]): number => strategy.boundMs(order) + strategy.orderMs(order);
   const { roomiest, fastest } = ranked;
   let best = [...tour];
   let bestMs = judge(best);
@@ -81,13 +78,13 @@ export function nearestTour(strategy: Strategy, members: readonly number[]): num
 /** Turns parts of the tour around while that shortens it. */
 export function shortenTour(strategy: Strategy, tour: readonly number[]): number[] {
   let best = [...tour];
-  let leastMs = strategy.waysMs(best);
+  let leastMs = strategy.orderMs(best);
   for (let round = 0; round < ROUNDS; round += 1) {
     const before = leastMs;
     for (let from = 1; from < tour.length - 1; from += 1) {
       for (let to = from + 1; to < tour.length; to += 1) {
         const turned = [...best.slice(0, from), ...best.slice(from, to + 1).reverse(), ...best.slice(to + 1)];
-        const ms = strategy.waysMs(turned);
+        const ms = strategy.orderMs(turned);
         if (ms < leastMs) [best, leastMs] = [turned, ms];
       }
     }

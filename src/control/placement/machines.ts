@@ -6,9 +6,11 @@ import type { LinkFacts, NodeResources, ShardMemory } from './types.js';
 export interface Machine {
   readonly node: NodeResources;
   readonly freeBytes: number;
-  /** What decoding reaches of memory, and prefill of matrix products. */
+  /** As it was measured, or is assumed. */
   readonly bytesPerMs: number;
   readonly operationsPerMs: number;
+  /** Nothing but its processor computes. */
+  readonly isProcessor: boolean;
   readonly isMeasured: boolean;
 }
 
@@ -50,25 +52,34 @@ export class Machines {
     links: readonly LinkFacts[],
     parameters: CostParameters,
   ): Machines {
-    const all = [...nodes].sort(byNodeId).map((node) => machineOf(node, parameters));
+    const all = machinesOf(nodes, parameters);
     const indexes = new Map(all.map(({ node }, index) => [node.nodeId, index]));
-    const said = new Map<number, WhatIsSaid>();
+    const said: WhatIsSaid[] = [];
+    const pairs: number[] = [];
     for (const link of links) {
       const from = indexes.get(link.from);
       const to = indexes.get(link.to);
       if (from === undefined || to === undefined || from === to) continue;
       const at = Math.min(from, to) * all.length + Math.max(from, to);
-      said.set(at, worse(said.get(at), link));
+      if (said[at] === undefined) pairs.push(at);
+      said[at] = worse(said[at], link);
     }
     const ways: (Way | null)[] = new Array(all.length ** 2).fill(null);
-    for (const [at, what] of said) {
+    for (const at of pairs) {
+      const what = said[at]!;
       if (!what.isConnected) continue;
-      const [from, to] = [Math.floor(at / all.length), at % all.length];
       const way = wayOf(what, parameters);
       ways[at] = way;
-      ways[to * all.length + from] = way;
+      ways[(at % all.length) * all.length + Math.floor(at / all.length)] = way;
     }
     return new Machines(all, ways);
+  }
+
+  /** All linked with each other, at unknown speed and without RDMA. */
+  static joined(nodes: readonly NodeResources[], parameters: CostParameters): Machines {
+    const all = machinesOf(nodes, parameters);
+    const facts = { isConnected: true, roundTripUs: null, bytesPerSecond: null, rdma: false };
+    return new Machines(all, new Array(all.length ** 2).fill(wayOf(facts, parameters)));
   }
 
   /** The same in both directions; null when they are not connected. */
@@ -95,15 +106,19 @@ export function sendMs(way: Way, sizeBytes: number): number {
   return way.delayMs + sizeBytes / way.bytesPerMs;
 }
 
+function machinesOf(nodes: readonly NodeResources[], parameters: CostParameters): Machine[] {
+  return [...nodes].sort(byNodeId).map((node) => machineOf(node, parameters));
+}
+
 function machineOf(node: NodeResources, parameters: CostParameters): Machine {
   const memory = plausible(node.memoryBytesPerSecond, PLAUSIBLE.memoryBytesPerSecond);
   const operations = plausible(node.operationsPerSecond, PLAUSIBLE.operationsPerSecond);
   return {
     node,
     freeBytes: freeBytesOf(node),
-    bytesPerMs: ((memory ?? parameters.assumedMemoryBytesPerSecond) * parameters.bandwidthShare) / MS_PER_S,
-    operationsPerMs:
-      ((operations ?? parameters.assumedOperationsPerSecond) * parameters.operationsShare) / MS_PER_S,
+    bytesPerMs: (memory ?? parameters.assumedMemoryBytesPerSecond) / MS_PER_S,
+    operationsPerMs: (operations ?? parameters.assumedOperationsPerSecond) / MS_PER_S,
+    isProcessor: node.backends.every((backend) => backend === 'cpu'),
     isMeasured: memory !== null && operations !== null,
   };
 }

@@ -4,198 +4,124 @@
  * so that the slowest stage sets the pace. One machine with the whole model is a pipeline of one.
  */
 import type { LayerCuts } from '../../shared/modelDivision.js';
-import type { CostParameters } from './costParameters.js';
-import { type LayerCosts, layerCosts } from './layerCosts.js';
-import { type Stage, splitLayers } from './layerSplit.js';
-import { type Machines, sendMs } from './machines.js';
-import type { Network } from './network.js';
+import { balance } from './balance.js';
+import { longestOf, type SplitProblem, splitLayers, sumOf } from './layerSplit.js';
+import { PipelineBounds } from './pipelineBounds.js';
+import { PipelineCosts, type PipelineParts } from './pipelineCosts.js';
 import { type CacheSize, ShardSizes } from './shardMemory.js';
+import type { Stage } from './shortestPath.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import type { ModelShape } from './types.js';
 
-interface PipelineParts {
-  readonly model: ModelShape;
-  readonly machines: Machines;
-  readonly network: Network;
-  readonly parameters: CostParameters;
-}
-
-/** What does not depend on the size of the cache. */
+/** Those of each size of the cache. */
 export class Pipelines {
-  readonly parts: PipelineParts;
-  /** Layers at which shards may begin or end. */
-  readonly boundaries: readonly number[];
-  readonly costs: readonly LayerCosts[];
-  /** `[machine]` what the layers before each boundary add to the time of a request, in ms. */
-  readonly sumsMs: readonly Float64Array[];
-  readonly chunkCount: number;
-  /** `[from × machines + to]` a hidden state for each token and for a chunk, and the tokens back; made when first used. */
-  #hopsMs: Float64Array | null = null;
-  #returnsMs: Float64Array | null = null;
-  readonly #refusedCounts: ReadonlySet<number>;
+  readonly #costs: PipelineCosts;
+  readonly #bySize = new Map<string, Pipeline>();
 
   /** @param cuts null for the model as a whole */
   constructor(parts: PipelineParts, cuts: (LayerCuts & { readonly canBeCut: true }) | null) {
-    const { model, machines, parameters } = parts;
-    this.parts = parts;
-    this.boundaries = cuts === null ? [0, model.layers] : [0, ...cuts.cuts, cuts.layers];
-    this.#refusedCounts = new Set(cuts?.refusedLayerCounts ?? []);
-    this.costs = machines.all.map((machine) => layerCosts(model, machine, this.boundaries, parameters));
-    this.sumsMs = this.costs.map(({ decodeMs, chunkMs }) =>
-      decodeMs.map((tokenMs, at) => parameters.answerTokens * tokenMs + chunkMs[at]!),
-    );
-    this.chunkCount = Math.max(1, Math.ceil(parameters.promptTokens / parameters.chunkTokens));
+    this.#costs = new PipelineCosts(parts, cuts);
   }
 
-  ofSize(size: CacheSize): Pipeline {
-    return new Pipeline(this, size);
+  get mostShards(): number {
+    return this.#costs.boundaries.length - 1;
   }
 
-  /** Between these boundaries, given by their numbers. */
-  readonly isLegal = (from: number, to: number): boolean =>
-    this.#refusedCounts.size === 0 || !this.#refusedCounts.has(this.boundaries[to]! - this.boundaries[from]!);
-
-  waysMs(order: readonly number[]): number {
-    if (order.length < 2) return 0;
-    const { answerTokens } = this.parts.parameters;
-    this.#returnsMs ??= this.#forEachPair((from, to) => (answerTokens + 1) * this.returnMs(from, to));
-    let ms = this.#returnsMs[order.at(-1)! * this.parts.machines.all.length + order[0]!]!;
-    for (let rank = 1; rank < order.length; rank += 1) ms += this.pairMs(order[rank - 1]!, order[rank]!);
-    if (this.parts.network.transport === 'Mesh') {
-      ms += IMPOSSIBLE_MS * this.parts.network.needed(order).filter((way) => way === null).length;
-    }
-    return ms;
+  ofSize(size: CacheSize): Strategy {
+    const name = `${size.contextTokens} ${size.sequences} ${size.cacheCells}`;
+    const known = this.#bySize.get(name);
+    if (known !== undefined) return known;
+    const pipeline = new Pipeline(this.#costs, size);
+    this.#bySize.set(name, pipeline);
+    return pipeline;
   }
-
-  pairMs(from: number, to: number): number {
-    const { answerTokens } = this.parts.parameters;
-    this.#hopsMs ??= this.#forEachPair(
-      (one, other) => answerTokens * this.hopMs(one, other) + this.chunkHopMs(one, other),
-    );
-    return this.#hopsMs[from * this.parts.machines.all.length + to]!;
-  }
-
-  #forEachPair(ms: (from: number, to: number) => number): Float64Array {
-    const count = this.parts.machines.all.length;
-    const pairs = new Float64Array(count ** 2);
-    for (let at = 0; at < pairs.length; at += 1) pairs[at] = ms(Math.floor(at / count), at % count);
-    return pairs;
-  }
-
-  /** A token's hidden state to the next stage. */
-  hopMs(from: number, to: number): number {
-    return this.#sendMs(from, to, this.#hiddenBytes);
-  }
-
-  /** A prefill chunk's hidden states to the next stage. */
-  chunkHopMs(from: number, to: number): number {
-    return this.#sendMs(from, to, this.chunkBytes);
-  }
-
-  /** A drawn token to the first stage. */
-  returnMs(from: number, to: number): number {
-    return this.#sendMs(from, to, this.parts.parameters.tokenMessageBytes);
-  }
-
-  get chunkBytes(): number {
-    const { chunkTokens, promptTokens } = this.parts.parameters;
-    return Math.min(chunkTokens, promptTokens) * this.#hiddenBytes;
-  }
-
-  get #hiddenBytes(): number {
-    return this.parts.model.hiddenSize * this.parts.parameters.hiddenNumberBytes;
-  }
-
-  #sendMs(from: number, to: number, sizeBytes: number): number {
-    const way = this.parts.network.way(from, to);
-    return way === null ? IMPOSSIBLE_MS : sendMs(way, sizeBytes);
-  }
-}
-
-/** What a machine can hold of the layers, and what that costs at the least. */
-interface Capacity {
-  readonly bytes: number;
-  /** Of a byte of the layers, in ms. */
-  readonly requestMsPerByte: number;
-  readonly chunkMsPerByte: number;
 }
 
 class Pipeline implements Strategy {
-  readonly #pipelines: Pipelines;
+  readonly #costs: PipelineCosts;
   readonly #sizes: ShardSizes;
-  readonly #capacities: readonly Capacity[];
-  readonly #stages = new Map<number, Stage>();
+  readonly #bounds: PipelineBounds;
+  readonly #stages: Stage[] = [];
 
-  constructor(pipelines: Pipelines, size: CacheSize) {
-    this.#pipelines = pipelines;
-    this.#sizes = new ShardSizes(pipelines.parts.model, size, pipelines.boundaries);
-    this.#capacities = pipelines.parts.machines.all.map((_, index) => this.#capacityOf(index));
+  constructor(costs: PipelineCosts, size: CacheSize) {
+    this.#costs = costs;
+    this.#sizes = new ShardSizes(costs.parts.model, size, costs.boundaries);
+    this.#bounds = new PipelineBounds(costs, this.#sizes);
   }
 
-  boundMs(machines: readonly number[], reservedLayers = 0): number {
-    let lacking = this.#sizes.layersBytes + this.#sizes.endsBytes;
-    const reservedBytes =
-      (reservedLayers * this.#sizes.layersBytes) / (this.#pipelines.boundaries.length - 1);
-    for (const index of machines) lacking -= Math.max(0, this.#capacities[index]!.bytes - reservedBytes);
-    if (lacking > 0) return IMPOSSIBLE_MS * (2 + lacking / this.#sizes.layersBytes);
-    const capacities = machines.map((index) => this.#capacities[index]!);
-    const requestMs = this.#fillMs(capacities, 'requestMsPerByte');
-    const furtherChunks = this.#pipelines.chunkCount - 1;
-    if (furtherChunks === 0) return requestMs;
-    return requestMs + (furtherChunks * this.#fillMs(capacities, 'chunkMsPerByte')) / machines.length;
+  boundMs(machines: readonly number[]): number {
+    return this.#bounds.requestMs(machines);
   }
 
-  waysMs(order: readonly number[]): number {
-    return this.#pipelines.waysMs(order);
+  closeBoundMs(machines: readonly number[], cutoffMs: number): number {
+    return this.#bounds.closeRequestMs(machines, cutoffMs);
+  }
+
+  orderMs(order: readonly number[]): number {
+    const headMs = order.map((machine) => this.#costs.pieceCosts(machine).request.headMs);
+    return this.#costs.waysMs(order) + headMs.at(-1)! - Math.min(...headMs);
   }
 
   paceMs(machine: number): number {
-    return this.#capacities[machine]!.requestMsPerByte * this.#sizes.layersBytes;
+    return this.#bounds.paceMs(machine);
   }
 
   pairMs(from: number, to: number): number {
-    return this.#pipelines.pairMs(from, to);
+    return this.#costs.pairMs(from, to);
   }
 
   solve(order: readonly number[], cutoffMs: number): Solution | null {
-    const { parts, boundaries, chunkCount } = this.#pipelines;
-    if (parts.network.needed(order).includes(null)) return null;
-    const end = boundaries.length - 1;
-    const slowestLinkMs = this.#slowestLinkMs(order);
-    const split = splitLayers({
+    if (this.#costs.parts.network.needed(order).includes(null)) return null;
+    const problem = this.#problem(order, cutoffMs - this.#costs.waysMs(order));
+    const division = splitLayers(problem);
+    return division === null ? null : this.#solutionOf(order, division);
+  }
+
+  balance(solution: Solution): Solution {
+    const { order, tokenMs, requestMs } = solution;
+    if (order.length < 2) return solution;
+    const { answerTokens, balanceTokenShare, balanceRequestShare } = this.#costs.parts.parameters;
+    const problem = this.#problem(order, IMPOSSIBLE_MS);
+    const division = order.map((_, rank) => this.#costs.boundaryAt(solution.shards[rank]!.startLayer));
+    const balanced = balance(problem, [...division, problem.end], {
+      sumMs: balanceTokenShare * answerTokens * tokenMs,
+      furtherChunksMs: balanceRequestShare * requestMs,
+    });
+    return this.#solutionOf(order, balanced);
+  }
+
+  #problem(order: readonly number[], cutoffMs: number): SplitProblem {
+    return {
       stages: order.map((machine) => this.#stage(machine)),
-      end,
-      isLegal: this.#pipelines.isLegal,
-      furtherChunks: chunkCount - 1,
-      leastSlowestMs: slowestLinkMs,
-      cutoffMs: cutoffMs - this.waysMs(order),
-    });
-    if (split === null) return null;
-    const backMs = order.length > 1 ? this.#pipelines.returnMs(order.at(-1)!, order[0]!) : 0;
-    let tokenMs = backMs;
-    let firstTokenMs = backMs;
-    let slowestMs = slowestLinkMs;
-    order.forEach((machine, rank) => {
-      const [from, to] = [split[rank]!, split[rank + 1]!];
-      const { decodeMs, chunkMs, headMs, stepMs } = this.#pipelines.costs[machine]!;
-      const besideMs = stepMs + (to === end ? headMs : 0);
-      const stageMs = chunkMs[to]! - chunkMs[from]! + besideMs;
-      tokenMs += decodeMs[to]! - decodeMs[from]! + besideMs;
-      firstTokenMs += stageMs;
-      slowestMs = Math.max(slowestMs, stageMs);
-      if (rank === 0) return;
-      tokenMs += this.#pipelines.hopMs(order[rank - 1]!, machine);
-      firstTokenMs += this.#pipelines.chunkHopMs(order[rank - 1]!, machine);
-    });
+      end: this.#costs.boundaries.length - 1,
+      isLegal: this.#costs.isLegal,
+      space: this.#costs.space,
+      furtherChunks: this.#costs.chunkCount - 1,
+      leastSlowestMs: Math.max(this.#slowestLinkMs(order), this.#bounds.slowestChunkMs(order)),
+      cutoffMs,
+    };
+  }
+
+  #solutionOf(order: readonly number[], division: readonly number[]): Solution {
+    const { parts, boundaries, chunkCount } = this.#costs;
+    const stages = order.map((machine) => this.#stage(machine));
+    const backMs = order.length > 1 ? this.#costs.returnMs(order.at(-1)!, order[0]!) : 0;
+    let tokenMs = backMs + sumOf(stages, division, 'token');
+    let firstTokenMs = backMs + sumOf(stages, division, 'chunk');
+    for (let rank = 1; rank < order.length; rank += 1) {
+      tokenMs += this.#costs.hopMs(order[rank - 1]!, order[rank]!);
+      firstTokenMs += this.#costs.chunkHopMs(order[rank - 1]!, order[rank]!);
+    }
+    const slowestMs = Math.max(this.#slowestLinkMs(order), longestOf(stages, division, 'chunk'));
     firstTokenMs += (chunkCount - 1) * slowestMs;
     return {
       order,
       shards: order.map((_, rank) => ({
-        startLayer: boundaries[split[rank]!]!,
-        endLayer: boundaries[split[rank + 1]!]!,
-        memory: this.#sizes.range(split[rank]!, split[rank + 1]!),
+        startLayer: boundaries[division[rank]!]!,
+        endLayer: boundaries[division[rank + 1]!]!,
+        memory: this.#sizes.range(division[rank]!, division[rank + 1]!),
       })),
       tokenMs,
+      longestStageMs: longestOf(stages, division, 'token'),
       firstTokenMs,
       requestMs: firstTokenMs + parts.parameters.answerTokens * tokenMs,
     };
@@ -203,7 +129,7 @@ class Pipeline implements Strategy {
 
   /** Sending one chunk over the slowest link while the next is computed. */
   #slowestLinkMs(order: readonly number[]): number {
-    const { chunkBytes, parts } = this.#pipelines;
+    const { chunkBytes, parts } = this.#costs;
     let slowestMs = 0;
     for (let rank = 1; rank < order.length; rank += 1) {
       const way = parts.network.way(order[rank - 1]!, order[rank]!)!;
@@ -213,13 +139,14 @@ class Pipeline implements Strategy {
   }
 
   #stage(machine: number): Stage {
-    const known = this.#stages.get(machine);
-    if (known !== undefined) return known;
-    const { costs, sumsMs, parts, boundaries } = this.#pipelines;
-    const { chunkMs, headMs, stepMs } = costs[machine]!;
+    this.#stages[machine] ??= this.#makeStage(machine);
+    return this.#stages[machine];
+  }
+
+  #makeStage(machine: number): Stage {
+    const { parts, boundaries } = this.#costs;
     const { freeBytes } = parts.machines.all[machine]!;
     const end = boundaries.length - 1;
-    const steps = parts.parameters.answerTokens + 1;
     const farthest = new Int32Array(end + 1);
     for (let from = 0, to = 0; from < end; from += 1) {
       to = Math.max(to, from);
@@ -230,49 +157,6 @@ class Pipeline implements Strategy {
     const reachesEnd = Uint8Array.from({ length: end + 1 }, (_, from) =>
       from < end && this.#sizes.rangeBytes(from, end) <= freeBytes ? 1 : 0,
     );
-    const stage = {
-      sumMs: sumsMs[machine]!,
-      chunkMs,
-      besideSumMs: steps * stepMs,
-      besideChunkMs: stepMs,
-      headSumMs: steps * headMs,
-      headChunkMs: headMs,
-      farthest,
-      reachesEnd,
-    };
-    this.#stages.set(machine, stage);
-    return stage;
-  }
-
-  #capacityOf(index: number): Capacity {
-    const { parts, boundaries, costs } = this.#pipelines;
-    const { decodeMs, chunkMs } = costs[index]!;
-    let requestMsPerByte = Number.POSITIVE_INFINITY;
-    let chunkMsPerByte = Number.POSITIVE_INFINITY;
-    for (let at = 1; at < boundaries.length; at += 1) {
-      const bytes = Math.max(1, this.#sizes.layersBefore(at) - this.#sizes.layersBefore(at - 1));
-      const partMs = chunkMs[at]! - chunkMs[at - 1]!;
-      const tokenMs = decodeMs[at]! - decodeMs[at - 1]!;
-      requestMsPerByte = Math.min(
-        requestMsPerByte,
-        (parts.parameters.answerTokens * tokenMs + partMs) / bytes,
-      );
-      chunkMsPerByte = Math.min(chunkMsPerByte, partMs / bytes);
-    }
-    const bytes = Math.max(0, parts.machines.all[index]!.freeBytes - this.#sizes.leastBesideLayers);
-    return { bytes, requestMsPerByte, chunkMsPerByte };
-  }
-
-  /** The layers on the machines that take them at the least cost, as if they could be cut anywhere. */
-  #fillMs(capacities: Capacity[], rate: 'requestMsPerByte' | 'chunkMsPerByte'): number {
-    capacities.sort((a, b) => a[rate] - b[rate]);
-    let missing = this.#sizes.layersBytes;
-    let ms = 0;
-    for (const capacity of capacities) {
-      const bytes = Math.min(missing, capacity.bytes);
-      ms += bytes * capacity[rate];
-      missing -= bytes;
-    }
-    return ms;
+    return { ...this.#costs.costsOf(machine), farthest, reachesEnd };
   }
 }

@@ -6,7 +6,7 @@ import { explainPlacement } from './explainPlacement.js';
 import { explainRefusal } from './explainRefusal.js';
 import { Machines } from './machines.js';
 import { Network } from './network.js';
-import { allJoined, refusalCode } from './refusalCode.js';
+import { refusalCode } from './refusalCode.js';
 import type { Placement, PlacementRefusal, PlacementRequest } from './types.js';
 
 /** The same for the same nodes and links in whatever order they are given. */
@@ -32,13 +32,19 @@ function fitsEmptyCluster(
   parameters: CostParameters,
 ): boolean {
   const { usable } = candidatesOf(asIfEmpty(nodes), wish);
-  const ideal = wish.requireRdma ? links.map((link) => ({ ...link, isConnected: true })) : allJoined(usable);
-  return choose({ model, wish, parameters, machines: Machines.of(usable, ideal, parameters) }) !== null;
+  const machines = wish.requireRdma
+    ? Machines.of(
+        usable,
+        links.map((link) => ({ ...link, isConnected: true })),
+        parameters,
+      )
+    : Machines.joined(usable, parameters);
+  return choose({ model, wish, parameters, machines }) !== null;
 }
 
 function placementOf(parts: ChoiceParts, candidates: Candidates, { solution, size }: Choice): Placement {
   const { wish, machines } = parts;
-  const { order, tokenMs, firstTokenMs, requestMs } = solution;
+  const { order, tokenMs, longestStageMs, firstTokenMs, requestMs } = solution;
   const shards = solution.shards.map((shard, rank) => ({
     rank,
     nodeId: machines.all[order[rank]!]!.node.nodeId,
@@ -47,7 +53,8 @@ function placementOf(parts: ChoiceParts, candidates: Candidates, { solution, siz
   const isMeasured =
     order.every((index) => machines.all[index]!.isMeasured) &&
     new Network(machines, wish).needed(order).every((way) => way?.isMeasured === true);
-  const placed = { ...size, shards, prediction: { tokenMs, firstTokenMs, requestMs, isMeasured } };
+  const prediction = { tokenMs, longestStageMs, firstTokenMs, requestMs, isMeasured };
+  const placed = { ...size, shards, prediction };
   const explained = explainPlacement({ ...parts, candidates, placed });
   return { kind: 'placed', sharding: wish.sharding, transport: wish.transport, ...placed, ...explained };
 }

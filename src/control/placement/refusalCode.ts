@@ -1,11 +1,10 @@
 /** What it is that is lacking, when nothing can be chosen. */
-
 import { slicesRefusal } from '../../shared/modelDivision.js';
 import { type ChoiceParts, choose, countsOf } from './choose.js';
 import type { Candidates } from './exclusions.js';
 import { Machines } from './machines.js';
 import { Network } from './network.js';
-import type { LinkFacts, NodeResources, RefusalCode } from './types.js';
+import type { RefusalCode } from './types.js';
 
 export function refusalCode(parts: ChoiceParts, { usable, unknown }: Candidates): RefusalCode {
   const { machines, model, wish, parameters } = parts;
@@ -14,7 +13,7 @@ export function refusalCode(parts: ChoiceParts, { usable, unknown }: Candidates)
   if (usable.length === 0) return 'no_nodes';
   if (least > most) return 'too_few_nodes';
   if (wish.requireRdma && !hasWay(parts)) return 'no_rdma';
-  const joined = Machines.of(usable, allJoined(usable), parameters);
+  const joined = Machines.joined(usable, parameters);
   if (choose({ ...parts, machines: joined, wish: { ...wish, requireRdma: false } }) !== null) {
     return wish.requireRdma ? 'no_rdma' : 'not_connected';
   }
@@ -25,14 +24,6 @@ export function refusalCode(parts: ChoiceParts, { usable, unknown }: Candidates)
   const mostShards = model.cuts.canBeCut ? model.cuts.cuts.length + 1 : 1;
   if (most > 1 && wish.sharding === 'Pipeline' && mostShards < Math.max(2, least)) return 'cannot_be_cut';
   return 'too_large';
-}
-
-/** Links between all of them, of unknown speed. */
-export function allJoined(nodes: readonly NodeResources[]): LinkFacts[] {
-  const facts = { isConnected: true, roundTripUs: null, bytesPerSecond: null, rdma: false };
-  return nodes.flatMap(({ nodeId: from }, at) =>
-    nodes.slice(at + 1).map(({ nodeId: to }) => ({ from, to, ...facts })),
-  );
 }
 
 /** Is any pair of machines linked as the wish requires? */

@@ -8,8 +8,8 @@ import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
 
 export interface SearchSpace {
   readonly strategy: Strategy;
-  /** Number of machines: they are 0 to this. */
-  readonly machines: number;
+  /** All machines, those with most memory first. */
+  readonly machines: readonly number[];
   /** Machines of a solution. */
   readonly count: number;
   /** What a solution of these machines is multiplied with before it is compared: at least 1. */
@@ -22,15 +22,15 @@ export interface Found {
   readonly score: number;
 }
 
-/** A set of machines, and orders of it to look at. */
+/** A set of machines that may hold it. */
 interface Candidate {
+  readonly machines: readonly number[];
   readonly leastMs: number;
   readonly handicap: number;
-  readonly orders: () => readonly (readonly number[])[];
 }
 
 const EXACT_MACHINES = 6;
-const SEARCH_TOLERANCE = 0.001;
+const SEARCH_TOLERANCE = 0.0025;
 /** All sets of up to two are looked at, however many machines there are. */
 const EXACT_COUNT = 2;
 /** Orders solved at most where there are more machines than are searched exactly; of one set, a part of them. */
@@ -40,43 +40,50 @@ const PERMUTED_MACHINES = 6;
 
 export function search(space: SearchSpace): Found | null {
   const { machines, count, strategy } = space;
-  if (count > machines) return null;
-  if (machines <= EXACT_MACHINES || count <= EXACT_COUNT) {
-    const indexes = Array.from({ length: machines }, (_, index) => index);
-    const sets = combinations(indexes, count).map((set) => candidateOf(space, set, () => permutations(set)));
-    return solveBest(space, sets, machines <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS);
+  if (count > machines.length) return null;
+  const candidates: Candidate[] = [];
+  const add = (set: readonly number[]): boolean => {
+    const leastMs = strategy.boundMs(set);
+    if (leastMs >= IMPOSSIBLE_MS) return false;
+    candidates.push({ machines: set, leastMs, handicap: space.handicap(set) });
+    return true;
+  };
+  if (machines.length <= EXACT_MACHINES || count <= EXACT_COUNT) {
+    forEachSet(machines, count, add);
+    const mostSolved = machines.length <= EXACT_MACHINES ? Number.POSITIVE_INFINITY : SOLVED_ORDERS;
+    return solveBest(space, candidates, permutations, mostSolved);
   }
-  const ranked = rank(strategy, machines);
+  const ranked = rank(strategy, machines.length);
   const tours = beginnings(space, ranked).map((tour) => improveOrder(strategy, tour, ranked));
   // Unimproved, the roomiest are the likeliest to hold it where memory is tight.
   tours.push(nearestTour(strategy, ranked.roomiest.slice(0, count)));
   const bySet = new Map(tours.map((tour) => [[...tour].sort((a, b) => a - b).join(), tour]));
-  const sets = [...bySet.values()].map((tour) => candidateOf(space, tour, () => ordersOf(strategy, tour)));
-  return solveBest(space, sets, SOLVED_ORDERS);
+  for (const tour of bySet.values()) add(tour);
+  return solveBest(space, candidates, (tour) => ordersOf(strategy, tour), SOLVED_ORDERS);
 }
 
-function candidateOf(
-  { strategy, handicap }: SearchSpace,
-  machines: readonly number[],
-  orders: Candidate['orders'],
-): Candidate {
-  return { leastMs: strategy.boundMs(machines), handicap: handicap(machines), orders };
-}
+type OrdersOf = (machines: readonly number[]) => readonly (readonly number[])[];
 
 /** Solves orders until no other can be better by more than the tolerance, or so many are solved. */
-function solveBest({ strategy }: SearchSpace, candidates: Candidate[], mostSolved: number): Found | null {
-  const promising = candidates.filter(({ leastMs }) => leastMs < IMPOSSIBLE_MS);
-  promising.sort((a, b) => a.leastMs * a.handicap - b.leastMs * b.handicap);
+function solveBest(
+  { strategy }: SearchSpace,
+  candidates: Candidate[],
+  ordersOf: OrdersOf,
+  mostSolved: number,
+): Found | null {
+  candidates.sort((a, b) => a.leastMs * a.handicap - b.leastMs * b.handicap);
   let best: Found | null = null;
   let solved = 0;
-  for (const { leastMs, handicap, orders } of promising) {
+  for (const { machines, leastMs, handicap } of candidates) {
     let cutoffMs = cutoffOf(best, handicap);
     if (leastMs >= cutoffMs) continue;
+    const closeMs = strategy.closeBoundMs(machines, cutoffMs);
+    if (closeMs >= cutoffMs) continue;
     let solvedOfSet = 0;
-    const byWays = orders().map((order) => ({ order, waysMs: strategy.waysMs(order) }));
-    byWays.sort((a, b) => a.waysMs - b.waysMs);
-    for (const { order, waysMs } of byWays) {
-      if (leastMs + waysMs >= cutoffMs) break;
+    const byAdded = ordersOf(machines).map((order) => ({ order, addedMs: strategy.orderMs(order) }));
+    byAdded.sort((a, b) => a.addedMs - b.addedMs);
+    for (const { order, addedMs } of byAdded) {
+      if (closeMs + addedMs >= cutoffMs) break;
       if (solved >= mostSolved) return best;
       if (solvedOfSet >= mostSolved / SETS_SOLVED) break;
       const solution = strategy.solve(order, cutoffMs);
@@ -111,11 +118,25 @@ function ordersOf(strategy: Strategy, tour: readonly number[]): number[][] {
   );
 }
 
-function combinations(items: readonly number[], count: number): number[][] {
-  if (count === 0) return [[]];
-  return items.flatMap((item, at) =>
-    combinations(items.slice(at + 1), count - 1).map((rest) => [item, ...rest]),
-  );
+/**
+ * Every set of so many of the machines that may hold it: where one has too little memory beside the others of a set, those
+ * behind it have too.
+ * @param visit false where that is so
+ */
+function forEachSet(
+  machines: readonly number[],
+  count: number,
+  visit: (set: readonly number[]) => boolean,
+): void {
+  const extend = (set: readonly number[], from: number): void => {
+    const isLast = set.length === count - 1;
+    for (let next = from; next < machines.length; next += 1) {
+      const extended = [...set, machines[next]!];
+      if (!isLast) extend(extended, next + 1);
+      else if (!visit(extended)) return;
+    }
+  };
+  extend([], 0);
 }
 
 function permutations(items: readonly number[]): number[][] {

@@ -4,14 +4,21 @@
  * token are one sum more.
  */
 import type { CostParameters } from './costParameters.js';
-import { type LayerCosts, layerCosts } from './layerCosts.js';
+import { layerCosts } from './layerCosts.js';
 import type { Machines } from './machines.js';
 import type { Network } from './network.js';
-import { type CacheSize, ShardSizes } from './shardMemory.js';
+import { type CacheSize, ShardSizes, sumsAt } from './shardMemory.js';
 import { IMPOSSIBLE_MS, type Solution, type Strategy } from './strategy.js';
-import type { ModelShape } from './types.js';
+import type { ModelShape, ShardMemory } from './types.js';
 
 const SUMS_PER_LAYER = 2;
+
+/** One machine's slice, in ms. */
+interface SliceCosts {
+  readonly tokenMs: number;
+  readonly chunkMs: number;
+  readonly headMs: number;
+}
 
 interface TensorParts {
   readonly model: ModelShape;
@@ -24,36 +31,34 @@ interface TensorParts {
 
 export class Tensor implements Strategy {
   readonly #parts: TensorParts;
-  readonly #sizes: ShardSizes;
-  readonly #costs: readonly LayerCosts[];
+  readonly #slices: readonly [lead: ShardMemory, other: ShardMemory];
+  readonly #costs: SliceCosts[] = [];
   readonly #chunkTokens: number;
   readonly #chunkCount: number;
 
   constructor(parts: TensorParts) {
-    const { model, machines, parameters, ranks, size } = parts;
-    const boundaries = [0, model.layers];
+    const { model, parameters, ranks, size } = parts;
     this.#parts = parts;
-    this.#sizes = new ShardSizes(model, size, boundaries);
-    this.#costs = machines.all.map((machine) => layerCosts(model, machine, boundaries, parameters, ranks));
+    const sizes = new ShardSizes(model, size, [0, model.layers]);
+    this.#slices = [sizes.slice(0, ranks), sizes.slice(1, ranks)];
     this.#chunkTokens = Math.min(parameters.chunkTokens, parameters.promptTokens);
     this.#chunkCount = Math.max(1, Math.ceil(parameters.promptTokens / parameters.chunkTokens));
   }
 
   boundMs(machines: readonly number[]): number {
-    const { ranks, machines: all, parameters } = this.#parts;
-    const slice = this.#sizes.slice(1, ranks);
-    const lacking = machines.filter((index) => !all.fits(index, slice)).length;
-    const canLead = machines.some((index) => all.fits(index, this.#sizes.slice(0, ranks)));
-    if (lacking > 0 || !canLead) return IMPOSSIBLE_MS * (2 + lacking);
-    const slowest = (ms: (costs: LayerCosts) => number): number =>
-      Math.max(...machines.map((index) => ms(this.#costs[index]!)));
-    const head = slowest((costs) => costs.headMs);
-    const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + head;
-    const chunkMs = slowest((costs) => costs.chunkMs[1]! + costs.stepMs);
-    return parameters.answerTokens * tokenMs + this.#chunkCount * chunkMs + head;
+    const { machines: all, parameters } = this.#parts;
+    const [lead, other] = this.#slices;
+    const lacking = machines.filter((index) => !all.fits(index, other)).length;
+    if (lacking > 0 || !machines.some((index) => all.fits(index, lead))) return IMPOSSIBLE_MS * (2 + lacking);
+    const { tokenMs, chunkMs, headMs } = this.#slowest(machines);
+    return parameters.answerTokens * (tokenMs + headMs) + this.#chunkCount * chunkMs + headMs;
   }
 
-  waysMs(order: readonly number[]): number {
+  closeBoundMs(machines: readonly number[]): number {
+    return this.boundMs(machines);
+  }
+
+  orderMs(order: readonly number[]): number {
     const { answerTokens } = this.#parts.parameters;
     return (
       answerTokens * (this.#sumsMs(order, 1) + this.#logitsMs(order)) +
@@ -63,32 +68,60 @@ export class Tensor implements Strategy {
   }
 
   paceMs(machine: number): number {
-    const { decodeMs, chunkMs } = this.#costs[machine]!;
-    return this.#parts.parameters.answerTokens * decodeMs[1]! + this.#chunkCount * chunkMs[1]!;
+    const { tokenMs, chunkMs } = this.#costsOf(machine);
+    return this.#parts.parameters.answerTokens * tokenMs + this.#chunkCount * chunkMs;
   }
 
   pairMs(from: number, to: number): number {
-    return this.waysMs([from, to]);
+    return this.orderMs([from, to]);
   }
 
   solve(order: readonly number[], cutoffMs: number): Solution | null {
-    const { ranks, machines, network, parameters, model } = this.#parts;
+    const { machines, network, parameters, model } = this.#parts;
     const shards = order.map((_, rank) => ({
       startLayer: 0,
       endLayer: model.layers,
-      memory: this.#sizes.slice(rank, ranks),
+      memory: this.#slices[rank === 0 ? 0 : 1],
     }));
     if (!order.every((index, rank) => machines.fits(index, shards[rank]!.memory))) return null;
     if (network.needed(order).includes(null)) return null;
-    const slowest = (ms: (costs: LayerCosts) => number): number =>
-      Math.max(...order.map((index) => ms(this.#costs[index]!)));
-    const headMs = slowest((costs) => costs.headMs) + this.#logitsMs(order);
-    const tokenMs = slowest((costs) => costs.decodeMs[1]! + costs.stepMs) + headMs + this.#sumsMs(order, 1);
-    const chunkMs =
-      slowest((costs) => costs.chunkMs[1]! + costs.stepMs) + this.#sumsMs(order, this.#chunkTokens);
+    const slowest = this.#slowest(order);
+    const headMs = slowest.headMs + this.#logitsMs(order);
+    const tokenMs = slowest.tokenMs + headMs + this.#sumsMs(order, 1);
+    const chunkMs = slowest.chunkMs + this.#sumsMs(order, this.#chunkTokens);
     const firstTokenMs = this.#chunkCount * chunkMs + headMs;
     const requestMs = firstTokenMs + parameters.answerTokens * tokenMs;
-    return requestMs < cutoffMs ? { order, shards, tokenMs, firstTokenMs, requestMs } : null;
+    return requestMs < cutoffMs
+      ? { order, shards, tokenMs, longestStageMs: tokenMs, firstTokenMs, requestMs }
+      : null;
+  }
+
+  /** Slices are equal, and all ranks compute at once. */
+  balance(solution: Solution): Solution {
+    return solution;
+  }
+
+  /** Of each cost the slowest machine's. */
+  #slowest(machines: readonly number[]): SliceCosts {
+    const costs = machines.map((index) => this.#costsOf(index));
+    return {
+      tokenMs: Math.max(...costs.map(({ tokenMs }) => tokenMs)),
+      chunkMs: Math.max(...costs.map(({ chunkMs }) => chunkMs)),
+      headMs: Math.max(...costs.map(({ headMs }) => headMs)),
+    };
+  }
+
+  #costsOf(index: number): SliceCosts {
+    this.#costs[index] ??= this.#makeCosts(index);
+    return this.#costs[index];
+  }
+
+  #makeCosts(index: number): SliceCosts {
+    const { model, machines, parameters, ranks } = this.#parts;
+    const costs = layerCosts(model, machines.all[index]!, parameters, ranks);
+    const allMs = (ofLayer: (layer: number) => number): number =>
+      sumsAt([0, model.layers], ofLayer)[1]! + costs.stepMs;
+    return { tokenMs: allMs(costs.decodeMs), chunkMs: allMs(costs.chunkMs), headMs: costs.headMs };
   }
 
   /** All sums of one step. @param rows of hidden states */

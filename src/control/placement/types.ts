@@ -51,6 +51,8 @@ export interface ModelShape {
   };
   /** What computing one token takes. */
   readonly work: {
+    /** In which type of ggml, such as `q4_K`, most of the bytes of the layers are; null when that is not known. */
+    readonly weightType: string | null;
     /** Weights that are read: of a mixture, only the experts that one token uses. */
     readonly layerReadBytes: readonly number[];
     /** Multiplications and additions. */
@@ -136,6 +138,11 @@ export interface PlacedShard {
 interface Prediction {
   /** Between two tokens of a single stream, in milliseconds. */
   readonly tokenMs: number;
+  /**
+   * Of it, what the busiest node does, in milliseconds: with as many streams as nodes or more, a step comes out each such
+   * time. On one node, and of slices, all of `tokenMs`.
+   */
+  readonly longestStageMs: number;
   /** From a prompt of `CostParameters.promptTokens` to the first token, in milliseconds. */
   readonly firstTokenMs: number;
   /** Of the whole request that candidates are compared by, in milliseconds. */

@@ -61,6 +61,7 @@ const anyModel: fc.Arbitrary<ModelShape> = fc.integer({ min: 2, max: 8 }).chain(
       passedRowsBytes: megabytes(0, 8),
     }),
     work: fc.record({
+      weightType: fc.constantFrom(null, 'q4_K', 'f16', 'q6_K'),
       layerReadBytes: perLayer(layers, megabytes(20, 400)),
       layerOperations: perLayer(layers, megabytes(40, 800)),
       headReadBytes: megabytes(1, 300),

@@ -75,21 +75,43 @@ export function scoreOf(request: PlacementRequest, parts: readonly Part[], p: Co
 }
 
 export function requestMsOf(request: PlacementRequest, parts: readonly Part[], p: CostParameters): number {
+  const { tokenMs, promptMs, slowestMs } = timesOf(request, parts, p);
+  return promptMs + (Math.ceil(p.promptTokens / p.chunkTokens) - 1) * slowestMs + p.answerTokens * tokenMs;
+}
+
+export interface Times {
+  readonly tokenMs: number;
+  /** Of it, what the busiest node does. */
+  readonly longestStageMs: number;
+  /** The first chunk of a prompt, through all nodes. */
+  readonly promptMs: number;
+  /** Between two chunks. */
+  readonly slowestMs: number;
+}
+
+export function timesOf(request: PlacementRequest, parts: readonly Part[], p: CostParameters): Times {
   const { model } = request;
   const chunkRows = Math.min(p.chunkTokens, p.promptTokens);
   const hiddenBytes = model.hiddenSize * p.hiddenNumberBytes;
   let tokenMs = 0;
+  let longestStageMs = 0;
   let promptMs = 0;
   let slowestMs = 0;
   for (const [rank, part] of parts.entries()) {
-    const memory = (part.node.memoryBytesPerSecond ?? p.assumedMemoryBytesPerSecond) * p.bandwidthShare;
-    const speed = (part.node.operationsPerSecond ?? p.assumedOperationsPerSecond) * p.operationsShare;
+    const isProcessor = part.node.backends.every((backend) => backend === 'cpu');
+    const bandwidth = part.node.memoryBytesPerSecond ?? p.assumedMemoryBytesPerSecond;
+    const memory = bandwidth * p.bandwidthShare;
+    const attention = bandwidth * (isProcessor ? p.attentionShare : p.bandwidthShare);
+    const share = isProcessor ? p.operationsShares[String(model.work.weightType)] : undefined;
+    const speed =
+      (part.node.operationsPerSecond ?? p.assumedOperationsPerSecond) * (share ?? p.operationsShare);
     let decode = p.stepOverheadUs / 1e6;
     let chunk = p.stepOverheadUs / 1e6;
     for (let layer = part.first; layer < part.end; layer += 1) {
       const read = model.work.layerReadBytes[layer]! / memory;
       const readAll = model.weights.layerBytes[layer]! / memory;
-      decode += read + (model.cache.cellBytes[layer]! * p.attendedCells) / memory + p.layerOverheadUs / 1e6;
+      decode +=
+        read + (model.cache.cellBytes[layer]! * p.attendedCells) / attention + p.layerOverheadUs / 1e6;
       chunk +=
         Math.max(readAll, (model.work.layerOperations[layer]! * chunkRows) / speed) + p.layerOverheadUs / 1e6;
     }
@@ -99,6 +121,7 @@ export function requestMsOf(request: PlacementRequest, parts: readonly Part[], p
       chunk += head;
     }
     tokenMs += decode * 1e3;
+    longestStageMs = Math.max(longestStageMs, decode * 1e3);
     promptMs += chunk * 1e3;
     slowestMs = Math.max(slowestMs, chunk * 1e3);
     const next = parts[rank + 1]?.node;
@@ -112,7 +135,7 @@ export function requestMsOf(request: PlacementRequest, parts: readonly Part[], p
     tokenMs += back;
     promptMs += back;
   }
-  return promptMs + (Math.ceil(p.promptTokens / p.chunkTokens) - 1) * slowestMs + p.answerTokens * tokenMs;
+  return { tokenMs, longestStageMs, promptMs, slowestMs };
 }
 
 export function isJoined(request: PlacementRequest, order: readonly NodeResources[]): boolean {
@@ -173,7 +196,7 @@ function* ordersOf(nodes: readonly NodeResources[], count: number): Generator<No
   }
 }
 
-function* divisions(model: ModelShape, order: readonly NodeResources[]): Generator<Part[]> {
+export function* divisions(model: ModelShape, order: readonly NodeResources[]): Generator<Part[]> {
   if (order.length === 1) yield [{ node: order[0]!, first: 0, end: model.layers }];
   else if (model.cuts.canBeCut) {
     const { cuts, layers, refusedLayerCounts } = model.cuts;
