@@ -133,14 +133,14 @@ export class NodeProcess {
     isSo: (state: NodeState) => boolean,
     limitMs = START_LIMIT_MS,
   ): Promise<NodeState> {
-    const deadline = Date.now() + limitMs;
+    const since = Date.now();
     for (;;) {
       const state = await this.state();
       if (isSo(state)) return state;
-      if (Date.now() > deadline) {
+      if (Date.now() > since + limitMs) {
         throw new Error(`not ${what} after ${limitMs} ms: ${JSON.stringify(state)}\n${this.log()}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await lookAgain(since);
     }
   }
 
@@ -194,6 +194,20 @@ function firstLine(child: ChildProcess): Promise<FirstLine> {
       else reject(new Error(`the first line was not the address: ${line}`));
     });
   });
+}
+
+const SOON_MS = 1_000;
+const OFTEN_MS = 20;
+const SELDOM_MS = 100;
+
+/**
+ * The pause between two looks at a state. What does not come soon is looked for less often: a node that is asked all the
+ * time, and whoever asks it, would compute for as long as the test waits.
+ * @param since when the first look was, in milliseconds since the epoch
+ */
+export function lookAgain(since: number): Promise<void> {
+  const pauseMs = Date.now() - since < SOON_MS ? OFTEN_MS : SELDOM_MS;
+  return new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
 
 /** One that has ended is not alive, also while its parent, which may be stopped, has not heard of it. */
