@@ -92,6 +92,12 @@ export interface Collective {
   readonly ended: Promise<Fault | null>;
 
   /**
+   * Ends the collective for all ranks with a fault that this rank has found, unless it has ended. Where its details name
+   * no rank, it is this one that is at fault.
+   */
+  fail(fault: Fault): void;
+
+  /**
    * Ends the collective for all ranks; harmless when repeated. Within `collectiveFarewellMs`, so that all may close after
    * their last operation, the others' operations fail with `node_lost`, which names this rank. Resolves when no socket is
    * left.

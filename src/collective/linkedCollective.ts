@@ -137,6 +137,16 @@ export class LinkedCollective implements Collective {
     return this.#inbox.next();
   }
 
+  fail(fault: Fault): void {
+    const isNamed = typeof fault.details?.rank === 'number';
+    const { names } = this.#group;
+    this.#group.fail(
+      isNamed
+        ? ShoalError.fromFault(fault)
+        : names.fault(fault.code, this.rank, `has failed: ${fault.message}`),
+    );
+  }
+
   async close(): Promise<void> {
     await this.#group.close();
   }

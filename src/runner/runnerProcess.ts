@@ -203,6 +203,7 @@ export class RunnerProcess {
     if (this.#isEnding || this.#hasFailed) return;
     this.#hasFailed = true;
     process.stderr.write(`${fault.code}: ${fault.message}\n`);
+    this.#collective?.fail(fault);
     this.#channel.sendLast({ kind: 'fatal', fault }, () => this.#end(1));
     // A node that does not read may never take the message.
     setTimeout(() => this.#end(1), TIMES.runnerExitMs / 2);

@@ -194,6 +194,31 @@ function testFaults(startWorld: StartWorld): void {
     }
   });
 
+  test(
+    'R7: a fault that one rank has found ends all of them, and names whom it says, or else that one',
+    LIMIT,
+    async (context) => {
+      const found = { code: 'engine_error', message: 'no numbers' } as const;
+      for (const [details, culprit] of [
+        [undefined, 3],
+        [{ rank: 1, node: 'node-1' }, 1],
+      ] as const) {
+        const ranks = await startWorld(context, 4);
+        const pending = ranks.map((rank) => assert.rejects(rank.nextBroadcast(), { code: found.code }));
+        ranks[3]!.fail({ ...found, ...(details && { details }) });
+        await Promise.all(pending);
+        for (const rank of ranks) {
+          const fault = await rank.ended;
+          assert.deepEqual(
+            [fault?.code, fault?.details],
+            ['engine_error', { rank: culprit, node: `node-${culprit}` }],
+          );
+          assert.match(fault?.message ?? '', /no numbers/);
+        }
+      }
+    },
+  );
+
   test('ranks that close after their last operation do not disturb one another', LIMIT, async (context) => {
     for (let round = 0; round < 10; round += 1) {
       const ranks = await startWorld(context, 4);

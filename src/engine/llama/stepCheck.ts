@@ -1,6 +1,6 @@
 /** Checks the rows of a step against the model and the ledger; native code takes them on trust. */
-import { ShoalError } from '../../shared/errors.js';
 import type { EngineCapacity, ShardShape, StepInput } from '../contract.js';
+import { StepRefused } from '../stepRefused.js';
 import type { CellLedger } from './cellLedger.js';
 
 export interface StepPlan {
@@ -84,6 +84,6 @@ export function checkLength(length: number, sequence: number, ledger: CellLedger
   throw wrong(`length ${length} of sequence ${sequence}, which has ${ledger.length(sequence)} positions`);
 }
 
-export function wrong(what: string): ShoalError {
-  return new ShoalError('engine_error', `A step was refused: ${what}.`);
+export function wrong(what: string): StepRefused {
+  return new StepRefused(what);
 }

@@ -4,6 +4,7 @@ import type { Drawing, StepMachine, StepOutcome, StepPlan } from '../step/contra
 import { outcomeOf, stepOf } from '../step/wholeModel.js';
 import type { Inbox, Outbox } from './mailbox.js';
 import { afterMessage, readOutcome, type SequenceOperation, writeStage } from './message.js';
+import { boundsOf, type MessageBounds } from './messageChecks.js';
 
 /** Operations that wait for the next step; past it they are sent by themselves. */
 const WAITING_OPERATIONS = 64;
@@ -24,12 +25,16 @@ export interface FirstStageComponents {
 export class FirstStage implements StepMachine {
   readonly depth: number;
   readonly #components: FirstStageComponents;
+  readonly #bounds: MessageBounds;
+  /** Tokens that each step on its way was to draw, oldest first. */
+  readonly #awaited: number[] = [];
   /** What the other ranks have not been told yet. */
   #operations: SequenceOperation[] = [];
 
   constructor(components: FirstStageComponents, worldSize: number) {
     this.depth = worldSize;
     this.#components = components;
+    this.#bounds = boundsOf(components.engine);
   }
 
   get capacity(): EngineCapacity {
@@ -66,17 +71,29 @@ export class FirstStage implements StepMachine {
       return { kind: 'failed', error: new ShoalError('engine_error', 'The first stage gave logits.') };
     }
     if (result.kind !== 'hidden') return outcomeOf(result);
+    this.#requireNoMail();
     const step = { ...plan, input: { ...plan.input, tokens: null } };
     this.#send(step, result.hidden);
+    this.#awaited.push(plan.draws.reduce((sum, { length }) => sum + length, 0));
     return null;
   }
 
   take(): StepOutcome | null {
     const { outcomes } = this.#components;
     if (!outcomes.hasMail) return null;
-    const outcome = outcomes.next(readOutcome);
+    const draws = this.#awaited.shift() ?? 0;
+    const outcome = outcomes.next((bytes) => readOutcome(bytes, draws, this.#bounds));
     if (outcome.kind === 'drawn') return outcome;
     return { kind: 'failed', error: ShoalError.fromFault(outcome.fault) };
+  }
+
+  /** What was answered too much would be taken for the answer to the next step. */
+  #requireNoMail(): void {
+    const { outcomes } = this.#components;
+    if (this.#awaited.length > 0 || !outcomes.hasMail) return;
+    // It throws by itself when the links have ended.
+    outcomes.next(() => undefined);
+    throw outcomes.blame('it answered a step that nobody asked for');
   }
 
   #tell(operation: SequenceOperation): void {

@@ -13,6 +13,7 @@ import {
   writeOutcome,
   writeStage,
 } from './message.js';
+import { boundsOf, type MessageBounds } from './messageChecks.js';
 
 export interface LaterStageComponents {
   readonly engine: Engine;
@@ -33,15 +34,19 @@ export interface LaterStageComponents {
  */
 export class LaterStage {
   readonly #components: LaterStageComponents;
+  readonly #bounds: MessageBounds;
+  /** Then it may be out of step by itself. */
+  #hasFailed = false;
 
   constructor(components: LaterStageComponents) {
     this.#components = components;
+    this.#bounds = boundsOf(components.engine);
   }
 
   /** Waits for the next message and does what it says. @returns whether there was a step in it */
   advance(): boolean {
     const { before, engine, drawer } = this.#components;
-    const message = before.next((bytes) => readStage(bytes, engine.shape.hiddenSize));
+    const message = before.next((bytes) => readStage(bytes, engine.shape.hiddenSize, this.#bounds));
     for (const operation of message.operations) this.#perform(operation);
     const { step } = message;
     if (step === null) {
@@ -54,13 +59,15 @@ export class LaterStage {
   }
 
   #perform(operation: SequenceOperation): void {
-    const { engine, drawer } = this.#components;
+    const { engine, drawer, before } = this.#components;
     if (operation.kind === 'begin') drawer?.begin(operation.sequence, operation.drawing);
-    else performOn(engine, operation);
+    else performOn(engine, operation, this.#hasFailed ? null : before);
   }
 
   #compute(message: StageMessage, step: StepPlan): void {
-    const { engine, drawer, onStep } = this.#components;
+    const { engine, drawer, before, onStep } = this.#components;
+    const unknown = drawer === null ? undefined : step.draws.flat().find((slot) => !drawer.has(slot));
+    if (unknown !== undefined) throw before.blame(`it has sequence ${unknown} drawn from before it began`);
     onStep(step.input.positions.length);
     try {
       const result = stepOf(engine, step);
@@ -78,6 +85,7 @@ export class LaterStage {
   }
 
   #fail(message: StageMessage, fault: Fault): void {
+    this.#hasFailed = true;
     if (this.#components.drawer === null) this.#passOn({ ...message, failure: fault }, null);
     else this.#answer({ kind: 'failed', fault });
   }
@@ -94,11 +102,20 @@ export class LaterStage {
   }
 }
 
-/** Does to the cells of this rank what was done to those of the first. @throws {ShoalError} when it is out of step */
-export function performOn(engine: Engine, operation: SequenceOperation): void {
+/**
+ * Does to the cells of this rank what was done to those of the first.
+ * @param teller who is to blame when this rank is out of step; null when it may be that by itself
+ * @throws {ShoalError} when it is
+ */
+export function performOn(engine: Engine, operation: SequenceOperation, teller: Inbox | null): void {
   if (operation.kind === 'begin') return;
-  if (operation.kind === 'copy') engine.copyPrefix(operation.from, operation.to, operation.length);
-  else if (!engine.truncate(operation.sequence, operation.length)) {
-    throw new ShoalError('engine_error', `Sequence ${operation.sequence} cannot be cut as on other ranks.`);
+  try {
+    if (operation.kind === 'copy') engine.copyPrefix(operation.from, operation.to, operation.length);
+    else if (!engine.truncate(operation.sequence, operation.length)) {
+      throw new ShoalError('engine_error', `Sequence ${operation.sequence} cannot be cut as on other ranks.`);
+    }
+  } catch (error) {
+    if (teller === null || !(error instanceof ShoalError)) throw error;
+    throw teller.blame(`it asked for what cannot be done. ${error.message}`);
   }
 }

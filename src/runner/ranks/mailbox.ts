@@ -1,6 +1,7 @@
 /** Messages from and to one other rank, which lie in the memory that the thread with the links shares. */
 import type { BlockingCollective, Ticket } from '../../collective/bridge/blockingCollective.js';
-import { ShoalError } from '../../shared/errors.js';
+import { RankNames } from '../../collective/culprit.js';
+import type { ShoalError } from '../../shared/errors.js';
 import { FrameError } from '../../shared/frames.js';
 import type { Patience } from './patience.js';
 
@@ -9,8 +10,8 @@ const ROOMS_IN = 2;
 
 export interface Correspondent {
   readonly rank: number;
-  /** Name of its node. */
-  readonly node: string | null;
+  /** Of the nodes of all ranks. */
+  readonly names: readonly string[];
   /** Begins to receive its next message. */
   receive(room: Uint8Array): Ticket;
 }
@@ -44,16 +45,21 @@ export class Inbox {
     const { room, ticket } = this.#expected.shift()!;
     this.#open = room;
     this.#patience.wait(ticket);
+    const { rank } = this.#from;
+    if (ticket.peer !== rank) {
+      throw this.blame(`it spoke where only rank ${rank} has a say`, ticket.peer);
+    }
     try {
       return read(room.subarray(0, ticket.length));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const { rank, node } = this.#from;
-      const details = node === null ? { rank } : { rank, node };
-      throw new ShoalError('peer_protocol_error', `rank ${rank} is not understood: ${error.message}`, {
-        details,
-      });
+      throw this.blame(`it sent ${error.message}`);
     }
+  }
+
+  /** The fault of a rank that says what none says. @param rank @default the one that the messages are of */
+  blame(what: string, rank: number = this.#from.rank): ShoalError {
+    return new RankNames(this.#from.names).fault('peer_protocol_error', rank, `is not understood: ${what}`);
   }
 
   #expect(room: Uint8Array): void {

@@ -7,6 +7,15 @@ import type { Fault } from '../../shared/errors.js';
 import { encodeFrame, FrameError, FrameReader } from '../../shared/frames.js';
 import { LIMITS } from '../../shared/limits.js';
 import type { Drawing, Drawn, StepPlan } from '../step/contract.js';
+import {
+  checkCount,
+  checkDrawing,
+  checkDraws,
+  checkSlot,
+  type MessageBounds,
+  readDrawn,
+  readFault,
+} from './messageChecks.js';
 
 const ALIGNMENT = 64;
 const LENGTH_BYTES = 4;
@@ -42,6 +51,9 @@ interface Wire {
   readonly failure: Fault | null;
 }
 
+/** The same as it comes: anything may be in it. */
+type Unchecked = Readonly<Partial<Record<keyof Wire, unknown>>>;
+
 /** @returns how many bytes of `room` the message takes, without hidden states */
 export function writeStage(room: Uint8Array, { operations, step, failure }: StageMessage): number {
   const wire: Wire = {
@@ -59,28 +71,32 @@ export function writeStage(room: Uint8Array, { operations, step, failure }: Stag
 
 /**
  * @param hiddenSize of the rows that follow; 0 when none follow
- * @throws {FrameError} when the message is not as it must be
+ * @throws {FrameError} when the message is not as it must be. Whether its rows continue their sequences the engine sees.
  */
-export function readStage(bytes: Uint8Array, hiddenSize: number): StageMessage {
+export function readStage(bytes: Uint8Array, hiddenSize: number, bounds: MessageBounds): StageMessage {
   const { message, end } = read(bytes);
-  const wire = message as Wire;
-  const isWhole = wire !== null && typeof wire === 'object' && Array.isArray(wire.operations);
-  if (!isWhole || !Array.isArray(wire.draws)) throw new FrameError('no step of a model');
-  const operations = wire.operations.map(fromWire);
+  const wire = (message ?? {}) as Unchecked;
+  if (!Array.isArray(wire.operations) || !Array.isArray(wire.draws))
+    throw new FrameError('no step of a model');
+  const operations = wire.operations.map((operation) => fromWire(operation, bounds));
   const positions = integers(wire.positions);
   const rows = positions.length;
   if (rows === 0) return { operations, step: null, failure: null };
+  const failure = wire.failure === null ? null : readFault(wire.failure);
+  const { outputs } = wire;
+  if (!(outputs instanceof Uint8Array)) throw new FrameError('a step without outputs');
   const input: StepInput = {
     tokens: wire.tokens === null ? null : integers(wire.tokens),
-    hidden: wire.failure === null && hiddenSize > 0 ? floats(bytes, end, rows * hiddenSize) : null,
+    hidden: failure === null && hiddenSize > 0 ? floats(bytes, end, rows * hiddenSize) : null,
     positions,
     sequences: integers(wire.sequences),
-    outputs: Uint8Array.from(wire.outputs),
+    outputs: Uint8Array.from(outputs),
   };
   const isEven = [input.sequences, input.outputs].every(({ length }) => length === rows);
-  const outputs = input.outputs.reduce((sum, output) => sum + (output === 0 ? 0 : 1), 0);
-  if (!isEven || wire.draws.length !== outputs) throw new FrameError('a step of uneven rows');
-  return { operations, step: { input, draws: wire.draws }, failure: wire.failure };
+  const drawn = input.outputs.reduce((sum, output) => sum + (output === 0 ? 0 : 1), 0);
+  if (!isEven || wire.draws.length !== drawn) throw new FrameError('a step of uneven rows');
+  checkDraws(wire.draws, bounds);
+  return { operations, step: { input, draws: wire.draws as StepPlan['draws'] }, failure };
 }
 
 /** Where hidden states stand after a message of that many bytes. */
@@ -92,20 +108,16 @@ export function writeOutcome(room: Uint8Array, outcome: OutcomeMessage): number 
   return write(room, outcome);
 }
 
-/** @throws {FrameError} when the message is not as it must be */
-export function readOutcome(bytes: Uint8Array): OutcomeMessage {
+/**
+ * @param draws tokens that the step was to draw
+ * @throws {FrameError} when the message is not as it must be
+ */
+export function readOutcome(bytes: Uint8Array, draws: number, bounds: MessageBounds): OutcomeMessage {
   const { message } = read(bytes);
-  const outcome = message as Partial<OutcomeMessage> | null;
-  if (outcome?.kind === 'failed' && typeof outcome.fault?.code === 'string') return outcome as OutcomeMessage;
-  if (outcome?.kind === 'drawn' && Array.isArray(outcome.drawn) && outcome.drawn.every(isDrawn)) {
-    return outcome as OutcomeMessage;
-  }
+  const { kind, drawn, fault } = (message ?? {}) as Record<'kind' | 'drawn' | 'fault', unknown>;
+  if (kind === 'failed') return { kind, fault: readFault(fault) };
+  if (kind === 'drawn') return { kind, drawn: readDrawn(drawn, draws, bounds) };
   throw new FrameError('no outcome of a step');
-}
-
-function isDrawn(drawn: unknown): boolean {
-  const { kind, token, fault } = (drawn ?? {}) as { kind?: unknown; token?: unknown; fault?: Partial<Fault> };
-  return kind === 'token' ? Number.isInteger(token) : kind === 'failed' && typeof fault?.code === 'string';
 }
 
 function write(room: Uint8Array, message: unknown): number {
@@ -138,17 +150,25 @@ function toWire(operation: SequenceOperation): unknown {
   return { ...operation, drawing: { ...drawing, prompt, known: bytesOf(drawing.known) } };
 }
 
-function fromWire(wire: unknown): SequenceOperation {
-  const operation = wire as SequenceOperation;
-  switch (operation?.kind) {
+function fromWire(wire: unknown, bounds: MessageBounds): SequenceOperation {
+  const operation = (wire ?? {}) as SequenceOperation;
+  switch (operation.kind) {
     case 'copy':
+      checkSlot(operation.from, bounds);
+      checkSlot(operation.to, bounds);
+      checkCount(operation.length);
+      return operation;
     case 'cut':
+      checkSlot(operation.sequence, bounds);
+      checkCount(operation.length);
       return operation;
     case 'begin': {
-      const { drawing } = operation;
-      const { prompt, known } = drawing as unknown as Record<'prompt' | 'known', Uint8Array | null>;
+      checkSlot(operation.sequence, bounds);
+      const { prompt, known, ...rest } = (operation.drawing ?? {}) as unknown as Record<string, unknown>;
       const read = { prompt: prompt === null ? null : integers(prompt), known: integers(known) };
-      return { ...operation, drawing: { ...drawing, ...read } };
+      const drawing = { ...rest, ...read } as Drawing;
+      checkDrawing(drawing, bounds);
+      return { ...operation, drawing };
     }
     default:
       throw new FrameError('no operation on a sequence');
@@ -159,7 +179,7 @@ function bytesOf(integerList: Int32Array): Uint8Array {
   return new Uint8Array(integerList.buffer, integerList.byteOffset, integerList.byteLength);
 }
 
-function integers(bytes: Uint8Array | null): Int32Array {
+function integers(bytes: unknown): Int32Array {
   if (!(bytes instanceof Uint8Array) || bytes.length % Int32Array.BYTES_PER_ELEMENT !== 0) {
     throw new FrameError('no list of integers');
   }

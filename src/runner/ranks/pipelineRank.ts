@@ -50,7 +50,7 @@ export class PipelineRank {
     this.#patience = patience;
     const before = (rank + worldSize - 1) % worldSize;
     const receive = (room: Uint8Array) => this.#ranks.receive(before, room, undefined, null);
-    const from = { rank: before, node: names[before] ?? null, receive };
+    const from = { rank: before, names, receive };
     const inbox = new Inbox(this.#ranks, from, inBytes, patience);
     const after = (rank + 1) % worldSize;
     const send = (bytes: Uint8Array) => this.#ranks.send(after, 0, bytes, null);

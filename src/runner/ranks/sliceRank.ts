@@ -47,7 +47,7 @@ export class SliceRank {
       return new SliceLeader(engine, new Outbox(ranks, send, { roomBytes, rooms: ROOMS }, this.#patience));
     }
     const receive = (room: Uint8Array) => ranks.nextBroadcast(room);
-    const from = { rank: 0, node: names[0] ?? null, receive };
+    const from = { rank: 0, names, receive };
     return new SliceFollower({ engine, leader: new Inbox(ranks, from, roomBytes, this.#patience), onStep });
   }
 

@@ -33,6 +33,11 @@ export class Drawer {
     });
   }
 
+  /** Has the sequence begun? */
+  has(sequence: number): boolean {
+    return this.#states.has(sequence);
+  }
+
   /** @param logits of the rows with output. Whatever goes wrong with one sequence stays its own. */
   draw({ input, draws }: StepPlan, logits: readonly Float32Array[]): Drawn[] {
     const drawn: Drawn[] = [];

@@ -1,8 +1,10 @@
 import type { AssignTask } from '../../../src/control/cluster/commands.js';
+import type { ControlEvent } from '../../../src/control/events.js';
 import { instanceStatus, runningTasks } from '../../../src/control/instances.js';
 import { firstShard } from '../../../src/control/routing.js';
 import type { InstanceRecord } from '../../../src/control/state.js';
 import { isSurplus } from '../../../src/control/wishInstances.js';
+import type { InstanceId } from '../../../src/shared/ids.js';
 import { LIMITS } from '../../../src/shared/limits.js';
 import type { Process } from '../machine.js';
 import { type Invariant, Violation } from './contract.js';
@@ -10,10 +12,15 @@ import { type Invariant, Violation } from './contract.js';
 const HEALTHY = 'healthy-routing';
 const BALANCED = 'balanced-routing';
 
+interface Decision {
+  readonly instance: InstanceRecord;
+  readonly command: AssignTask;
+  /** What was made or started anew later in the same turn: the choice was made without it. */
+  readonly later: ReadonlySet<InstanceId>;
+}
+
 /** Calls back with each task that this master has just assigned by its own choice. */
-function decided(
-  check: (process: Process, instance: InstanceRecord, command: AssignTask) => void,
-): Invariant['watch'] {
+function decided(check: (process: Process, decision: Decision) => void): Invariant['watch'] {
   return () => ({
     handled(process, input, outputs) {
       const { core, machine } = process;
@@ -21,22 +28,27 @@ function decided(
       if (input.kind !== 'Received' || input.message.kind !== 'Command') return;
       const { command } = input.message;
       if (command.kind !== 'AssignTask') return;
-      for (const output of outputs) {
-        if (output.kind !== 'StoreEntry' || output.entry.event.kind !== 'TaskAssigned') continue;
-        const { task } = output.entry.event;
-        const instance = core.state.instances.get(task.instanceId);
+      const events = outputs.flatMap((output) => (output.kind === 'StoreEntry' ? [output.entry.event] : []));
+      for (const [at, event] of events.entries()) {
+        if (event.kind !== 'TaskAssigned') continue;
+        const instance = core.state.instances.get(event.task.instanceId);
         if (instance === undefined) throw new Violation(HEALTHY, `${machine.id} assigns to no instance`);
-        check(process, instance, command);
+        check(process, { instance, command, later: new Set(events.slice(at).flatMap(startedBy)) });
       }
     },
   });
+}
+
+function startedBy(event: ControlEvent): InstanceId[] {
+  if (event.kind === 'InstanceCreated') return [event.instance.instanceId];
+  return event.kind === 'InstanceRetrying' ? [event.instanceId] : [];
 }
 
 export const healthyRouting: Invariant = {
   name: HEALTHY,
   meaning: 'A master never chooses an instance that has, in its own state, a failed runner or a dead node.',
   kind: 'safety',
-  watch: decided(({ core, name }, instance) => {
+  watch: decided(({ core, name }, { instance }) => {
     const status = instanceStatus(core.state, instance);
     if (status === 'ready' || status === 'starting') return;
     throw new Violation(HEALTHY, `${name} chooses ${instance.instanceId}, which is ${status}`);
@@ -48,7 +60,7 @@ export const balancedRouting: Invariant = {
   meaning:
     'A master chooses the instance with the fewest tasks among the ready ones, and one that loads only when none is ready.',
   kind: 'safety',
-  watch: decided(({ core, name }, chosen, { unreachable, avoid }) => {
+  watch: decided(({ core, name }, { instance: chosen, command: { unreachable, avoid }, later }) => {
     const { state } = core;
     const tasks = runningTasks(state, chosen.instanceId) - 1;
     for (const other of state.instances.values()) {
@@ -66,6 +78,7 @@ export const balancedRouting: Invariant = {
       if (isSurplus(state, other)) continue;
       if (
         other === chosen ||
+        later.has(other.instanceId) ||
         other.instanceId === avoid ||
         (isPreferred ? otherTasks >= LIMITS.instanceQueueRequests : isBusy)
       )
