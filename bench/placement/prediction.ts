@@ -56,7 +56,7 @@ function printRow(format: Format, threads: number): void {
     threads,
     ...compared(predicted.tokenMs, measured.tokenMs, 1),
     ...compared(predicted.firstTokenMs, measured.firstTokenMs, 0),
-    rightBandwidthShare(model, speed, measured.tokenMs).toFixed(2),
+    rightBandwidthShare(model, speed, measured.tokenMs)?.toFixed(2) ?? '–',
     (operationsShareOf(model) * (predicted.firstTokenMs / measured.firstTokenMs)).toFixed(2),
   ];
   console.log(`| ${cells.join(' | ')} |`);
@@ -71,13 +71,14 @@ function operationsShareOf({ work }: ModelShape): number {
   return COST_PARAMETERS.operationsShares[work.weightType ?? ''] ?? COST_PARAMETERS.operationsShare;
 }
 
-/** The time of a token is `weights / share + the rest`: both from two shares. */
-function rightBandwidthShare(model: ModelShape, speed: NodeSpeed, measuredMs: number): number {
+/** The time of a token is `weights / share + the rest`: both from two shares. Null when the rest alone is too much. */
+function rightBandwidthShare(model: ModelShape, speed: NodeSpeed, measuredMs: number): number | null {
   const [at, atTwice] = [1, 2].map(
     (times) => predict(model, speed, { ...COST_PARAMETERS, bandwidthShare: times * bandwidthShare }).tokenMs,
   ) as [number, number];
   const weightsMs = 2 * (at - atTwice);
-  return (bandwidthShare * weightsMs) / (measuredMs - (at - weightsMs));
+  const restMs = at - weightsMs;
+  return restMs < measuredMs ? (bandwidthShare * weightsMs) / (measuredMs - restMs) : null;
 }
 
 function predict(model: ModelShape, speed: NodeSpeed, parameters = COST_PARAMETERS): Times {

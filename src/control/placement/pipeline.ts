@@ -57,8 +57,7 @@ class Pipeline implements Strategy {
   }
 
   orderMs(order: readonly number[]): number {
-    const headMs = order.map((machine) => this.#costs.pieceCosts(machine).request.headMs);
-    return this.#costs.waysMs(order) + headMs.at(-1)! - Math.min(...headMs);
+    return this.#costs.waysMs(order) + this.#bounds.headBeyondLeastMs(order);
   }
 
   paceMs(machine: number): number {

@@ -93,6 +93,14 @@ export class PipelineBounds {
     return best === null ? cutoffMs : (best.ms + fixedMs) * (1 - LIMIT_TOLERANCE);
   }
 
+  /** What a request loses because the last of these computes the head, and not the one that does it fastest. */
+  headBeyondLeastMs(order: readonly number[]): number {
+    const lastMs = this.#capacities[order.at(-1)!]!.headMs;
+    let leastMs = lastMs;
+    for (const index of order) leastMs = Math.min(leastMs, this.#capacities[index]!.headMs);
+    return lastMs - leastMs;
+  }
+
   /** Of the stages of these machines, the slowest one's chunk: not less than the mean where each does its best. */
   slowestChunkMs(machines: readonly number[]): number {
     let besideMs = 0;

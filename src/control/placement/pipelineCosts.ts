@@ -37,6 +37,8 @@ export class PipelineCosts {
   readonly chunkCount: number;
   readonly space: PathSpace;
   readonly #refusedCounts: ReadonlySet<number>;
+  /** All that a request sends from one stage to the next. */
+  readonly #requestBytes: number;
   readonly #layerCosts: LayerCosts[] = [];
   readonly #pieceCosts: Readonly<Record<'request' | 'chunk', PieceCosts>>[] = [];
   readonly #costs: MachineCosts[] = [];
@@ -46,6 +48,7 @@ export class PipelineCosts {
     const { model, parameters } = parts;
     this.parts = parts;
     this.boundaries = cuts === null ? [0, model.layers] : [0, ...cuts.cuts, cuts.layers];
+    this.#requestBytes = parameters.answerTokens * this.#hiddenBytes + this.chunkBytes;
     const end = this.boundaries.length - 1;
     this.space = new PathSpace(Math.min(end, LIMITS.shardsPerInstance), end);
     this.pieces = distinctPieces(model, this.boundaries);
@@ -67,8 +70,12 @@ export class PipelineCosts {
   #makePieceCosts(machine: number): Readonly<Record<'request' | 'chunk', PieceCosts>> {
     const { decodeMs, chunkMs, headMs, stepMs } = this.#layerCostsOf(machine);
     const { answerTokens } = this.parts.parameters;
-    const sum = (at: number, ofLayer: (layer: number) => number): number =>
-      sumsAt([this.boundaries[at - 1]!, this.boundaries[at]!], ofLayer)[1]!;
+    const sum = (at: number, ofLayer: (layer: number) => number): number => {
+      let ms = 0;
+      for (let layer = this.boundaries[at - 1]!; layer < this.boundaries[at]!; layer += 1)
+        ms += ofLayer(layer);
+      return ms;
+    };
     const chunk = this.pieces.map((at) => sum(at, chunkMs));
     const request = this.pieces.map((at, kind) => answerTokens * sum(at, decodeMs) + chunk[kind]!);
     const steps = answerTokens + 1;
@@ -108,7 +115,10 @@ export class PipelineCosts {
 
   /** All that a request sends from one to the next. */
   pairMs(from: number, to: number): number {
-    return this.parts.parameters.answerTokens * this.hopMs(from, to) + this.chunkHopMs(from, to);
+    const way = this.parts.network.way(from, to);
+    if (way === null) return IMPOSSIBLE_MS;
+    const messages = this.parts.parameters.answerTokens + 1;
+    return messages * way.delayMs + this.#requestBytes / way.bytesPerMs;
   }
 
   /** A token's hidden state to the next stage. */

@@ -106,7 +106,8 @@ function toEndMs({ beforeMs, besideMs, headMs }: RangeCosts, from: number, end: 
 }
 
 /** From the least sums after a stage to those before it. */
-function extend({ stages, end, isLegal, space }: PathProblem, rank: number, limits: Limits): void {
+function extend(problem: PathProblem, rank: number, limits: Limits): void {
+  const { stages, end, isLegal, space } = problem;
   const { request, token, chunk, farthest } = stages[rank]!;
   const { here, after, queue, ends } = space;
   const endsAt = rank * (end + 1);
@@ -118,7 +119,6 @@ function extend({ stages, end, isLegal, space }: PathProblem, rank: number, limi
   const mostTo = end - (stages.length - 1 - rank);
   const lastFrom = rank === 0 ? 0 : mostTo - 1;
   // In the queue are boundaries of the window of which none is followed by a better one: the first is the best.
-  // Where some shards are illegal, all of the window are in it.
   let first = 0;
   let behind = 0;
   let reached = rank;
@@ -132,7 +132,7 @@ function extend({ stages, end, isLegal, space }: PathProblem, rank: number, limi
     ) {
       reached += 1;
       const ms = beforeMs[reached]! + after[reached]!;
-      while (isLegal === null && behind > first) {
+      while (behind > first) {
         const before = queue[behind - 1]!;
         if (beforeMs[before]! + after[before]! < ms) break;
         behind -= 1;
@@ -141,15 +141,26 @@ function extend({ stages, end, isLegal, space }: PathProblem, rank: number, limi
       behind += 1;
     }
     while (first < behind && queue[first]! <= from) first += 1;
-    let leastMs = Number.POSITIVE_INFINITY;
-    const looked = isLegal === null ? Math.min(behind, first + 1) : behind;
-    for (let at = first; at < looked; at += 1) {
-      const to = queue[at]!;
-      const ms = beforeMs[to]! + after[to]!;
-      if (ms >= leastMs || isLegal?.(from, to) === false) continue;
-      leastMs = ms;
-      ends[endsAt + from] = to;
-    }
-    here[from] = leastMs + besideMs - beforeMs[from]!;
+    let to = first < behind ? queue[first]! : from;
+    if (isLegal?.(from, to) === false) to = bestLegal(problem, beforeMs, from, reached);
+    if (to === from) continue;
+    ends[endsAt + from] = to;
+    here[from] = beforeMs[to]! + after[to]! + besideMs - beforeMs[from]!;
   }
+}
+
+/** Where the best of the shards that are legal ends; `from` where none is. */
+function bestLegal(
+  { isLegal, space }: PathProblem,
+  beforeMs: Float64Array,
+  from: number,
+  reached: number,
+): number {
+  let best = from;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (let to = from + 1; to <= reached; to += 1) {
+    const ms = beforeMs[to]! + space.after[to]!;
+    if (ms < leastMs && isLegal?.(from, to) !== false) [best, leastMs] = [to, ms];
+  }
+  return best;
 }

@@ -20,6 +20,13 @@ interface SliceCosts {
   readonly headMs: number;
 }
 
+/** Of each number the worst of the ways that are needed, and how many of these are not there. */
+interface SlowestWay {
+  readonly delayMs: number;
+  readonly bytesPerMs: number;
+  readonly missing: number;
+}
+
 interface TensorParts {
   readonly model: ModelShape;
   readonly machines: Machines;
@@ -60,10 +67,13 @@ export class Tensor implements Strategy {
 
   orderMs(order: readonly number[]): number {
     const { answerTokens } = this.#parts.parameters;
+    const way = this.#slowestWay(order);
+    if (way.missing > 0) return IMPOSSIBLE_MS * way.missing;
+    const logitsMs = this.#logitsMs(way);
     return (
-      answerTokens * (this.#sumsMs(order, 1) + this.#logitsMs(order)) +
-      this.#chunkCount * this.#sumsMs(order, this.#chunkTokens) +
-      this.#logitsMs(order)
+      answerTokens * (this.#sumsMs(way, 1) + logitsMs) +
+      this.#chunkCount * this.#sumsMs(way, this.#chunkTokens) +
+      logitsMs
     );
   }
 
@@ -77,18 +87,19 @@ export class Tensor implements Strategy {
   }
 
   solve(order: readonly number[], cutoffMs: number): Solution | null {
-    const { machines, network, parameters, model } = this.#parts;
+    const { machines, parameters, model } = this.#parts;
     const shards = order.map((_, rank) => ({
       startLayer: 0,
       endLayer: model.layers,
       memory: this.#slices[rank === 0 ? 0 : 1],
     }));
     if (!order.every((index, rank) => machines.fits(index, shards[rank]!.memory))) return null;
-    if (network.needed(order).includes(null)) return null;
+    const way = this.#slowestWay(order);
+    if (way.missing > 0) return null;
     const slowest = this.#slowest(order);
-    const headMs = slowest.headMs + this.#logitsMs(order);
-    const tokenMs = slowest.tokenMs + headMs + this.#sumsMs(order, 1);
-    const chunkMs = slowest.chunkMs + this.#sumsMs(order, this.#chunkTokens);
+    const headMs = slowest.headMs + this.#logitsMs(way);
+    const tokenMs = slowest.tokenMs + headMs + this.#sumsMs(way, 1);
+    const chunkMs = slowest.chunkMs + this.#sumsMs(way, this.#chunkTokens);
     const firstTokenMs = this.#chunkCount * chunkMs + headMs;
     const requestMs = firstTokenMs + parameters.answerTokens * tokenMs;
     return requestMs < cutoffMs
@@ -124,29 +135,37 @@ export class Tensor implements Strategy {
     return { tokenMs: allMs(costs.decodeMs), chunkMs: allMs(costs.chunkMs), headMs: costs.headMs };
   }
 
+  #slowestWay(order: readonly number[]): SlowestWay {
+    let [delayMs, bytesPerMs, missing] = [0, Number.POSITIVE_INFINITY, 0];
+    for (const way of this.#parts.network.needed(order)) {
+      if (way === null) missing += 1;
+      else {
+        delayMs = Math.max(delayMs, way.delayMs);
+        bytesPerMs = Math.min(bytesPerMs, way.bytesPerMs);
+      }
+    }
+    return { delayMs, bytesPerMs, missing };
+  }
+
   /** All sums of one step. @param rows of hidden states */
-  #sumsMs(order: readonly number[], rows: number): number {
+  #sumsMs(way: SlowestWay, rows: number): number {
     const { model, parameters } = this.#parts;
     const sumBytes = rows * model.hiddenSize * parameters.hiddenNumberBytes;
-    return SUMS_PER_LAYER * model.layers * this.#sumMs(order, sumBytes);
+    return SUMS_PER_LAYER * model.layers * this.#sumMs(way, sumBytes);
   }
 
   /** The logits of one row, which are zero on each rank but for its own. */
-  #logitsMs(order: readonly number[]): number {
-    return this.#sumMs(order, this.#parts.model.overhead.logitsRowBytes);
+  #logitsMs(way: SlowestWay): number {
+    return this.#sumMs(way, this.#parts.model.overhead.logitsRowBytes);
   }
 
   /**
    * In a mesh every rank sends its part to each other. In a ring the parts travel: whole, by all others, or in as many
    * pieces as there are ranks, twice around, whichever is faster.
    */
-  #sumMs(order: readonly number[], sumBytes: number): number {
+  #sumMs({ delayMs, bytesPerMs }: SlowestWay, sumBytes: number): number {
     const { network, ranks } = this.#parts;
-    const needed = network.needed(order);
-    const ways = needed.filter((way) => way !== null);
-    if (ways.length < needed.length) return IMPOSSIBLE_MS * (needed.length - ways.length);
-    const delayMs = Math.max(...ways.map((way) => way.delayMs));
-    const sizeMs = sumBytes / Math.min(...ways.map((way) => way.bytesPerMs));
+    const sizeMs = sumBytes / bytesPerMs;
     const others = ranks - 1;
     return network.transport === 'Mesh'
       ? delayMs + others * sizeMs
