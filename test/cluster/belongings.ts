@@ -1,13 +1,19 @@
 /** What nodes have of what may leak, on the outside of them: as the system and their state tell it. */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeProcess } from '../support/nodeProcess.js';
 import type { WishState } from './wishScene.js';
+
+const LISTENING = '0A';
+const SETTLED_LIMIT_MS = 10_000;
+const LOOK_AGAIN_MS = 100;
 
 /** Of several nodes all together. Linux tells of open files and processes; elsewhere they are null. */
 export interface Belongings {
   /** Processes that they have started and that have not been waited for. */
   readonly children: number | null;
+  /** But for connections to their API, which are those of the test itself. */
   readonly openFiles: number | null;
   readonly pipes: number | null;
   readonly residentBytes: number | null;
@@ -23,6 +29,21 @@ export async function belongings(nodes: readonly NodeProcess[]): Promise<Belongi
   const all = await Promise.all(nodes.map(belongingsOf));
   const [first, ...others] = all as [Belongings, ...Belongings[]];
   return others.reduce(added, first);
+}
+
+/** The same, once they have no more open than that; what they have in the end when that does not come. */
+export async function belongingsAfter(
+  nodes: readonly NodeProcess[],
+  before: Belongings,
+): Promise<Belongings> {
+  const endsAt = Date.now() + SETTLED_LIMIT_MS;
+  for (;;) {
+    const now = await belongings(nodes);
+    const isSettled =
+      (now.openFiles ?? 0) <= (before.openFiles ?? 0) && (now.children ?? 0) <= (before.children ?? 0);
+    if (isSettled || Date.now() > endsAt) return now;
+    await sleep(LOOK_AGAIN_MS);
+  }
 }
 
 function added(one: Belongings, other: Belongings): Belongings {
@@ -62,13 +83,27 @@ export function childrenOf({ child }: NodeProcess): number | null {
   return text === null ? null : text.split(' ').filter((pid) => pid !== '').length;
 }
 
-function openFilesOf({ child }: NodeProcess): string[] | null {
+function openFilesOf({ child, url }: NodeProcess): string[] | null {
   const folder = `/proc/${child.pid}/fd`;
   try {
-    return readdirSync(folder).flatMap((name) => targetOf(join(folder, name)) ?? []);
+    const targets = readdirSync(folder).flatMap((name) => targetOf(join(folder, name)) ?? []);
+    const ofApi = apiConnections(child.pid, new URL(url).port);
+    return targets.filter((target) => !ofApi.has(target));
   } catch {
     return null;
   }
+}
+
+/** As targets of open files. See proc(5), `/proc/net/tcp`. */
+function apiConnections(pid: number | undefined, port: string): Set<string> {
+  const [_head, ...rows] = readProc(`/proc/${pid}/net/tcp`)?.trim().split('\n') ?? [];
+  const sockets = rows.map((row) => {
+    const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/);
+    return { port: Number.parseInt(local.split(':')[1] ?? '', 16), state, target: `socket:[${inode}]` };
+  });
+  const isConnection = (one: (typeof sockets)[number]) =>
+    one.port === Number(port) && one.state !== LISTENING;
+  return new Set(sockets.filter(isConnection).map(({ target }) => target));
 }
 
 /** Null for what was closed between the listing and this. */
