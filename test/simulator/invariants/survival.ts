@@ -4,6 +4,7 @@ import type { ClusterState } from '../../../src/control/state.js';
 import type { ErrorCode } from '../../../src/shared/errors.js';
 import type { TaskId } from '../../../src/shared/ids.js';
 import { LIMITS, TIMES } from '../../../src/shared/limits.js';
+import type { Process } from '../machine.js';
 import { ANSWER_TOKENS } from '../streams.js';
 import { type Invariant, Violation } from './contract.js';
 
@@ -104,8 +105,13 @@ export const requestsWait: Invariant = {
   kind: 'safety',
   watch(world) {
     const begun = new Set<TaskId>();
+    const states = new WeakMap<Process, ClusterState>();
     return {
-      handled({ name, api, core }, _input, outputs) {
+      handled(process, _input, outputs) {
+        const { name, api, core } = process;
+        // Where it changed meanwhile, what it was when the request was refused is not known.
+        const isSame = states.get(process) === core.state;
+        states.set(process, core.state);
         for (const output of outputs) {
           if (output.kind === 'TaskPlaced') begun.add(output.taskId);
           if (output.kind !== 'TaskEnded') continue;
@@ -113,7 +119,7 @@ export const requestsWait: Invariant = {
           const isFirst = !begun.delete(output.taskId);
           if (!isFirst || request === undefined || output.fault.code !== 'all_instances_failed') continue;
           const waitedMs = world.time.now - request.arrivedAt;
-          if (waitedMs >= TIMES.placeWaitMs || !isExpected(core.state, request.modelId)) continue;
+          if (!isSame || waitedMs >= TIMES.placeWaitMs || !isExpected(core.state, request.modelId)) continue;
           throw new Violation(
             WAIT,
             `${name} refuses ${output.taskId} after ${waitedMs} ms: ${output.fault.message}`,
