@@ -1,8 +1,8 @@
 /**
  * All checks and tests: `node scripts/test.mjs [PART …]`, where a part is `checks`, `unit`, or a piece of a file name
- * under test/. Unit tests share a few processes; each file under test/ has its own, with a bound. Most of them wait more
- * than they compute, so one more runs side by side than the machine has cores, three at most; SHOAL_TEST_LANES says
- * otherwise. The last line counts.
+ * under test/. Unit tests share a few processes; each file under test/ has its own, with a bound. They wait as long as
+ * they compute, so twice as many run side by side as the machine has cores, four at most; SHOAL_TEST_LANES says otherwise.
+ * The last line counts.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const LONG = [
   'cluster/shards',
   'node/failpoints',
 ];
-const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(3, availableParallelism() + 1));
+const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(4, 2 * availableParallelism()));
 const scratch = mkdtempSync(join(tmpdir(), 'shoal-test-'));
 let runs = 0;
 const totals = { passed: 0, failed: 0, skipped: 0 };

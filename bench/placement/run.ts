@@ -15,9 +15,12 @@ import type {
   PlacementRequest,
   PlacementWish,
 } from '../../src/control/placement/types.js';
+import { median } from '../median.js';
 import { drawFrom, linksOf, modelOf, nodesOf } from './clusters.js';
 
 const ROUNDS = 31;
+/** Of each case: of their first answers, the median counts. */
+const PROCESSES = 3;
 const CLUSTERS = 500;
 const WISH: PlacementWish = {
   sharding: 'Pipeline',
@@ -68,23 +71,29 @@ if (chosen === undefined) {
 } else console.log(JSON.stringify(chosen === 'previews' ? seePreviews() : see(Number(chosen))));
 
 function printSpeed(): void {
-  console.log('| nodes | model | asked for | answer | first ms | p50 ms | max ms | processor ms |');
-  console.log('|---|---|---|---|---|---|---|---|');
+  console.log('| nodes | model | asked for | answer | first ms | p50 ms | p95 ms | max ms | processor ms |');
+  console.log('|---|---|---|---|---|---|---|---|---|');
   for (const [index, [nodes, model, asked]] of CASES.entries()) {
     printRow([`${nodes}`, model.modelId, asked], ask(`${index}`));
   }
   printRow(['100', LARGE.modelId, 'each of the previews'], ask('previews'));
 }
 
-function ask(name: string): Seen {
+function ask(name: string): Seen[] {
   const file = fileURLToPath(import.meta.url);
-  return JSON.parse(execFileSync(process.execPath, [file, name], { encoding: 'utf8' })) as Seen;
+  return Array.from(
+    { length: PROCESSES },
+    () => JSON.parse(execFileSync(process.execPath, [file, name], { encoding: 'utf8' })) as Seen,
+  );
 }
 
-function printRow(cells: readonly string[], { answers, times, processorMs }: Seen): void {
-  const [first = Number.NaN, ...later] = times;
-  const numbers = [first, quantile(later, 0.5), Math.max(...later), processorMs];
-  console.log(`| ${[...cells, answers.join(', '), ...numbers.map((ms) => ms.toFixed(1))].join(' | ')} |`);
+function printRow(cells: readonly string[], seen: readonly Seen[]): void {
+  const first = median(seen.map(({ times }) => times[0] ?? Number.NaN));
+  const later = seen.flatMap(({ times }) => times.slice(1));
+  const processor = median(seen.map(({ processorMs }) => processorMs));
+  const numbers = [first, quantile(later, 0.5), quantile(later, 0.95), Math.max(...later), processor];
+  const answers = seen[0]!.answers.join(', ');
+  console.log(`| ${[...cells, answers, ...numbers.map((ms) => ms.toFixed(1))].join(' | ')} |`);
 }
 
 function see(index: number): Seen {

@@ -72,6 +72,13 @@ export class SideChannelGatherings {
     return [...ended, ...this.#add(gathering, contribution)];
   }
 
+  /** Ranks that have yet to come to the open round. */
+  missing(instanceId: InstanceId): readonly number[] {
+    const gathering = this.#gatherings.get(instanceId);
+    const ranks = Array.from({ length: gathering?.worldSize ?? 0 }, (_, rank) => rank);
+    return ranks.filter((rank) => gathering?.blobs.has(rank) === false);
+  }
+
   /** The call waits no longer. What its rank contributed stays. */
   leave(instanceId: InstanceId, caller: string): void {
     const callers = this.#gatherings.get(instanceId)?.callers;

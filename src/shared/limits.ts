@@ -381,6 +381,8 @@ export const TIMES = {
   sideChannelOpenMs: 10_000,
   /** One round of the side channel, until every rank has contributed. */
   sideChannelRoundMs: 60_000,
+  /** Those that wait in a round for this long are told who is missing, before it is over. */
+  sideChannelMissingMs: 55_000,
   /** A round whose master was lost, or is not there yet, is asked for again after this. */
   sideChannelRetryMs: 250,
 } as const;

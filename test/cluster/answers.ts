@@ -78,9 +78,13 @@ export async function ask(
   return gathered.answer(isDone);
 }
 
-/** The same without a disturbance. */
-export async function whole(node: NodeProcess, more: object): Promise<Answer> {
-  const answer = await ask(node, more);
+/** The same without a disturbance. @param headers none: it need not last */
+export async function whole(
+  node: NodeProcess,
+  more: object,
+  headers: Record<string, string> = SLOWLY,
+): Promise<Answer> {
+  const answer = await ask(node, more, undefined, undefined, headers);
   assert.equal(answer.fault, null, JSON.stringify(answer.fault));
   assert.ok(answer.isDone);
   return answer;

@@ -21,7 +21,7 @@ test(
     await group.ready(1);
     const alive = await post(asking, `/nodes/${serving.nodeId}/forget`, {});
     assert.equal(alive.status, 400, 'a living node is not forgotten');
-    const undisturbed = await whole(asking, {});
+    const undisturbed = await whole(asking, {}, {});
     let isOver = false;
     const moved = ask(asking, {}, async (pieces) => {
       if (pieces === 5) serving.child.kill('SIGKILL');

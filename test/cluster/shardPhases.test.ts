@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeProcess } from '../support/nodeProcess.js';
-import { answer, post } from './scene.js';
+import { removeInstance } from './answers.js';
+import { answer, MODEL, post } from './scene.js';
 import { pidsOf, rankOn, untilFailure, untilNoPipes, untilServed } from './shardScene.js';
 import {
   Cluster,
@@ -11,6 +12,7 @@ import {
   untilEnded,
   untilNothingLeft,
   untilWish,
+  type WishState,
   wishFor,
 } from './wishScene.js';
 
@@ -78,4 +80,22 @@ test('R7, R24, R49: a rank that is killed or frozen in its start: siblings end, 
       for (const node of workers) await untilNoPipes(node);
     });
   }
+  await t.test('R48: the same without a wish: its ranks start anew together', async () => {
+    await hold(workers, 'loading@1');
+    const response = await post(asked, '/place_instance', { model_id: MODEL, ...SHAPE });
+    const { instance_id: id } = (await response.json()) as { instance_id: string };
+    const runnersOf = (state: unknown) => {
+      const { instances, runners } = state as WishState;
+      return (instances[id]?.shards ?? []).map(({ runner_id: runnerId }) => runners[runnerId]);
+    };
+    const held = runnersOf(await asked.until('held', (state) => runnersOf(state)[1]?.status === 'loading'));
+    await hold(workers);
+    process.kill(held[1]?.pid ?? assert.fail('no process'), 'SIGKILL');
+    const again = await asked.until('ready', ({ instances }) => instances[id]?.status === 'ready');
+    for (const [rank, runner] of runnersOf(again).entries()) assert.notEqual(runner?.pid, held[rank]?.pid);
+    assert.ok((await answer(asked)).length > 0);
+    await removeInstance(asked, id);
+    for (const runner of held) await untilEnded(runner?.pid ?? 0);
+    for (const node of workers) await untilNoPipes(node);
+  });
 });

@@ -49,6 +49,9 @@ function killing(after: number, signal: NodeJS.Signals = 'SIGKILL') {
   };
 }
 
+/** The answer as it is when nothing happens. */
+const undisturbedly = (more: object) => whole(asking, more, {});
+
 function same(moved: Answer, undisturbed: Answer): void {
   assert.equal(moved.fault, null, JSON.stringify(moved.fault));
   assert.deepEqual(moved.choices, undisturbed.choices);
@@ -69,7 +72,7 @@ test('R60: an answer whose runner is killed goes on at another instance, to the 
   const ids = await placed(t, first, second);
   let kill = 0;
   for (const [kind, more] of Object.entries(kinds)) {
-    const undisturbed = await whole(asking, more);
+    const undisturbed = await undisturbedly(more);
     assert.ok(undisturbed.pieces > 5, `the answer ${kind} is long enough`);
     kill = (kill * 7 + 3) % (undisturbed.pieces - 2);
     const answer = await ask(asking, more, killing(kill + 1));
@@ -102,7 +105,7 @@ test('R60: an answer that is not streamed survives likewise, and is counted once
 
 test('R60: with one instance only, the answer waits for its restart', BOUND, async (t) => {
   await placed(t, first);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   const answer = await ask(asking, SAMPLED, killing(12));
   same(answer, undisturbed);
   assert.equal(answer.moves[0]?.from, answer.moves[0]?.to);
@@ -113,14 +116,14 @@ test('R60, R26: what a wish started anew gets its answers back', BOUND, async (t
   const { meta_instance_id: id } = (await made.json()) as { meta_instance_id: string };
   t.after(() => fetch(`${asking.url}/meta_instance/${id}`, { method: 'DELETE' }));
   await group.ready(1);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   const answer = await ask(asking, SAMPLED, killing(9));
   same(answer, undisturbed);
 });
 
 test('R60, R44: a frozen runner is killed, and its answer goes on', BOUND, async (t) => {
   await placed(t, first, second);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   const answer = await ask(asking, SAMPLED, killing(7, 'SIGSTOP'));
   same(answer, undisturbed);
   assert.equal(answer.moves.length, 1);
@@ -128,7 +131,7 @@ test('R60, R44: a frozen runner is killed, and its answer goes on', BOUND, async
 
 test('R60: what waits in a runner that dies before it is ready moves too', BOUND, async (t) => {
   const [id = ''] = await placed(t, first);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   process.kill(await pidOn(id), 'SIGKILL');
   await asking.until('starting again', ({ runners }) =>
     Object.values(runners).some(
@@ -193,7 +196,7 @@ test('R60, R6: an answer whose instance a user deletes ends at once with a code'
 
 test('R60: the answers of a node that is stopped go on elsewhere when its time is over', BOUND, async (t) => {
   await placed(t, second);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   const slowly = { 'x-shoal-failpoint': 'runner.slow_token=400' };
   let stopped: Promise<unknown> | null = null;
   const answer = await ask(
@@ -216,7 +219,7 @@ test('R60: the answers of a node that is stopped go on elsewhere when its time i
 
 test('R60: the answers of a node that is killed go on elsewhere', BOUND, async (t) => {
   await placed(t, second);
-  const undisturbed = await whole(asking, SAMPLED);
+  const undisturbed = await undisturbedly(SAMPLED);
   const slowly = { 'x-shoal-failpoint': 'runner.slow_token=100' };
   const answer = await ask(
     asking,

@@ -10,7 +10,7 @@ import { Calls } from '../calls/calls.js';
 import { TestNetwork } from '../calls/testing/testNetwork.js';
 import { until } from '../calls/testing/until.js';
 import type { ClusterListener } from '../clusterNode.js';
-import { Gatherings } from './gatherings.js';
+import { Gatherings, type GatheringsOptions } from './gatherings.js';
 import type { Contribution } from './protocol.js';
 
 const [A, B, C] = ['a', 'b', 'c'] as unknown as readonly [NodeId, NodeId, NodeId];
@@ -24,7 +24,7 @@ class Cluster {
   readonly #listeners = new Set<ClusterListener>();
   state: ClusterState = [A, B, C].reduce((state, id) => apply(state, nodeJoined(id)), EMPTY_STATE);
 
-  node(nodeId: NodeId): Gatherings {
+  node(nodeId: NodeId, options: GatheringsOptions): Gatherings {
     const calls = new Calls({
       links: this.network.node(nodeId),
       onBug: (_, error) => assert.fail(String(error)),
@@ -46,7 +46,7 @@ class Cluster {
         return () => this.#listeners.delete(listener);
       },
     };
-    return new Gatherings({ nodeId, calls, cluster });
+    return new Gatherings({ nodeId, calls, cluster }, options);
   }
 
   rules(nodeId: NodeId): void {
@@ -61,9 +61,9 @@ class Cluster {
   }
 }
 
-function setUp() {
+function setUp(options: GatheringsOptions = {}) {
   const cluster = new Cluster();
-  const [a, b, c] = [A, B, C].map((id) => cluster.node(id)) as [Gatherings, Gatherings, Gatherings];
+  const [a, b, c] = [A, B, C].map((id) => cluster.node(id, options)) as [Gatherings, Gatherings, Gatherings];
   cluster.rules(C);
   cluster.apply(instanceCreated('i', [A, B]));
   const nothingIsLeft = async () => {
@@ -130,6 +130,16 @@ test('R52: a deleted instance, one that is started anew, and a caller that gives
   givingUp.abort(reason);
   await assert.rejects(waiting, reason);
   await until('the master knows', () => c.size.callers === 0);
+  cluster.apply(instanceDeleted('i'));
+  await nothingIsLeft();
+});
+
+test('R52: a rank that never comes is named to those that wait, and a late one is heard', async () => {
+  const { cluster, a, b, c, nothingIsLeft } = setUp({ missingMs: 50 });
+  const details = { rank: 1, node: cluster.state.nodes.get(B)?.name };
+  await assert.rejects(a.gather(of(0), inTime()), { code: 'deadline_exceeded', details });
+  assert.equal(c.size.callers, 0);
+  assert.deepEqual(bytes(await b.gather(of(1), inTime())), bytes(BLOBS));
   cluster.apply(instanceDeleted('i'));
   await nothingIsLeft();
 });

@@ -34,6 +34,11 @@ export interface GatheringsComponents {
   readonly cluster: Pick<ClusterNode, 'state' | 'role' | 'isUpToDate' | 'listen'>;
 }
 
+export interface GatheringsOptions {
+  /** Who is still missing after this is named to those that wait, in milliseconds. @default `sideChannelMissingMs` */
+  readonly missingMs?: number;
+}
+
 interface Caller {
   readonly resolve: (blobs: readonly Uint8Array[]) => void;
   readonly reject: (reason: ShoalError) => void;
@@ -41,13 +46,15 @@ interface Caller {
 
 export class Gatherings {
   readonly #components: GatheringsComponents;
+  readonly #missingMs: number;
   /** What this node gathers while it is the master. */
   readonly #gatherings = new SideChannelGatherings();
   readonly #callers = new Map<string, Caller>();
   readonly #stopListening: () => void;
 
-  constructor(components: GatheringsComponents) {
+  constructor(components: GatheringsComponents, options: GatheringsOptions = {}) {
     this.#components = components;
+    this.#missingMs = options.missingMs ?? TIMES.sideChannelMissingMs;
     components.calls.serve(
       GATHER_CALL,
       async (from, body, signal) => {
@@ -85,7 +92,8 @@ export class Gatherings {
    * Brings a blob of a rank on this node to the master, whoever that is by then.
    * @param signal ends the wait
    * @returns the blobs of all ranks, in their order
-   * @throws {ShoalError} `cancelled` when the instance is gone or tried anew, `invalid_request`, or the signal's reason
+   * @throws {ShoalError} `cancelled` when the instance is gone or tried anew, `deadline_exceeded` with the rank that never
+   * came, `invalid_request`, or the signal's reason
    */
   async gather(contribution: Contribution, signal: AbortSignal): Promise<readonly Uint8Array[]> {
     for (;;) {
@@ -94,7 +102,7 @@ export class Gatherings {
         return await this.#ask(contribution, signal);
       } catch (error) {
         const isPassing = error instanceof ShoalError && WORTH_ANOTHER_TRY.has(error.code);
-        if (!isPassing) throw error;
+        if (!isPassing || error.details?.rank !== undefined) throw error;
       }
       await sleep(TIMES.sideChannelRetryMs, undefined, { signal });
     }
@@ -129,9 +137,31 @@ export class Gatherings {
       this.#callers.delete(caller);
     };
     signal.addEventListener('abort', leave, { once: true });
+    const timer = setTimeout(() => this.#nameMissing(instanceId, caller), this.#missingMs);
     this.#answer(this.#gatherings.contribute({ ...contribution, caller }));
     if (signal.aborted) leave();
-    return answered.finally(() => signal.removeEventListener('abort', leave));
+    return answered.finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', leave);
+    });
+  }
+
+  /** Else whoever waits for it would be taken for the one at fault. */
+  #nameMissing(instanceId: InstanceId, caller: string): void {
+    const [rank] = this.#gatherings.missing(instanceId);
+    const { state } = this.#components.cluster;
+    const shard = state.instances.get(instanceId)?.shards.find((one) => one.rank === rank);
+    if (rank === undefined || shard === undefined) return;
+    const node = state.nodes.get(shard.nodeId)?.name ?? shard.nodeId;
+    const seconds = Math.round(this.#missingMs / MS_PER_S);
+    const message = `rank ${rank} (${node}) has not come to the meeting of the ranks within ${seconds} s`;
+    this.#gatherings.leave(instanceId, caller);
+    this.#answer([
+      {
+        caller,
+        result: { kind: 'refused', fault: { code: 'deadline_exceeded', message, details: { rank, node } } },
+      },
+    ]);
   }
 
   /** @throws {ShoalError} when the rank is not this node's, or not of the attempt that is under way */
@@ -180,4 +210,5 @@ export class Gatherings {
   }
 }
 
+const MS_PER_S = 1_000;
 const GATHERED_BYTES = LIMITS.shardsPerInstance * (LIMITS.sideChannelBlobBytes + HEAD_BYTES);

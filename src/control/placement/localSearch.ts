@@ -6,7 +6,7 @@ const ROUNDS = 2;
 /** Machines outside of a tour that are tried in place of each member in one round: of the roomiest, of the fastest. */
 const TRIED_OUTSIDERS = 6;
 /** Exchanges that are judged in one search. */
-const MOST_JUDGED = 600;
+const MOST_JUDGED = 300;
 
 /** All machines. */
 export interface Ranked {

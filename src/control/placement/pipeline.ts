@@ -95,7 +95,10 @@ class Pipeline implements Strategy {
       isLegal: this.#costs.isLegal,
       space: this.#costs.space,
       furtherChunks: this.#costs.chunkCount - 1,
-      leastSlowestMs: Math.max(this.#slowestLinkMs(order), this.#bounds.slowestChunkMs(order)),
+      leastSlowestMs: Math.max(
+        this.#slowestLinkMs(order, this.#costs.chunkBytes),
+        this.#bounds.slowestChunkMs(order),
+      ),
       cutoffMs,
     };
   }
@@ -110,7 +113,14 @@ class Pipeline implements Strategy {
       tokenMs += this.#costs.hopMs(order[rank - 1]!, order[rank]!);
       firstTokenMs += this.#costs.chunkHopMs(order[rank - 1]!, order[rank]!);
     }
-    const slowestMs = Math.max(this.#slowestLinkMs(order), longestOf(stages, division, 'chunk'));
+    const slowestMs = Math.max(
+      this.#slowestLinkMs(order, this.#costs.chunkBytes),
+      longestOf(stages, division, 'chunk'),
+    );
+    const longestStageMs = Math.max(
+      this.#slowestLinkMs(order, this.#costs.hiddenBytes),
+      longestOf(stages, division, 'token'),
+    );
     firstTokenMs += (chunkCount - 1) * slowestMs;
     return {
       order,
@@ -120,19 +130,19 @@ class Pipeline implements Strategy {
         memory: this.#sizes.range(division[rank]!, division[rank + 1]!),
       })),
       tokenMs,
-      longestStageMs: longestOf(stages, division, 'token'),
+      longestStageMs,
       firstTokenMs,
       requestMs: firstTokenMs + parts.parameters.answerTokens * tokenMs,
     };
   }
 
-  /** Sending one chunk over the slowest link while the next is computed. */
-  #slowestLinkMs(order: readonly number[]): number {
-    const { chunkBytes, parts } = this.#costs;
+  /** So many bytes of one step on the slowest link, while the next step is computed. */
+  #slowestLinkMs(order: readonly number[], sizeBytes: number): number {
+    const { parts } = this.#costs;
     let slowestMs = 0;
     for (let rank = 1; rank < order.length; rank += 1) {
       const way = parts.network.way(order[rank - 1]!, order[rank]!)!;
-      slowestMs = Math.max(slowestMs, chunkBytes / way.bytesPerMs);
+      slowestMs = Math.max(slowestMs, sizeBytes / way.bytesPerMs);
     }
     return slowestMs;
   }

@@ -1,5 +1,4 @@
 /** What a pipeline over some machines takes at the least, in whatever order, found without dividing any layers. */
-
 import { LIMIT_TOLERANCE, searchLimits, type Tried } from './limitSearch.js';
 import type { PipelineCosts } from './pipelineCosts.js';
 import type { ShardSizes } from './shardMemory.js';

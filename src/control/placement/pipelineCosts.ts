@@ -48,7 +48,7 @@ export class PipelineCosts {
     const { model, parameters } = parts;
     this.parts = parts;
     this.boundaries = cuts === null ? [0, model.layers] : [0, ...cuts.cuts, cuts.layers];
-    this.#requestBytes = parameters.answerTokens * this.#hiddenBytes + this.chunkBytes;
+    this.#requestBytes = parameters.answerTokens * this.hiddenBytes + this.chunkBytes;
     const end = this.boundaries.length - 1;
     this.space = new PathSpace(Math.min(end, LIMITS.shardsPerInstance), end);
     this.pieces = distinctPieces(model, this.boundaries);
@@ -123,7 +123,7 @@ export class PipelineCosts {
 
   /** A token's hidden state to the next stage. */
   hopMs(from: number, to: number): number {
-    return this.#sendMs(from, to, this.#hiddenBytes);
+    return this.#sendMs(from, to, this.hiddenBytes);
   }
 
   /** A prefill chunk's hidden states to the next stage. */
@@ -138,10 +138,10 @@ export class PipelineCosts {
 
   get chunkBytes(): number {
     const { chunkTokens, promptTokens } = this.parts.parameters;
-    return Math.min(chunkTokens, promptTokens) * this.#hiddenBytes;
+    return Math.min(chunkTokens, promptTokens) * this.hiddenBytes;
   }
 
-  get #hiddenBytes(): number {
+  get hiddenBytes(): number {
     return this.parts.model.hiddenSize * this.parts.parameters.hiddenNumberBytes;
   }
 

@@ -11,7 +11,7 @@ export interface Solution {
     readonly memory: ShardMemory;
   }[];
   readonly tokenMs: number;
-  /** Of `tokenMs`, what one step keeps the busiest rank for. */
+  /** Of `tokenMs`, what one step keeps the busiest rank or link for. */
   readonly longestStageMs: number;
   readonly firstTokenMs: number;
   /** The time that is least in the best solution. */

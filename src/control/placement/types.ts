@@ -139,7 +139,7 @@ interface Prediction {
   /** Between two tokens of a single stream, in milliseconds. */
   readonly tokenMs: number;
   /**
-   * Of it, what the busiest node does, in milliseconds: with as many streams as nodes or more, a step comes out each such
+   * Of it, what the busiest node or link does, in milliseconds: with as many streams as nodes or more, a step comes out each such
    * time. On one node, and of slices, all of `tokenMs`.
    */
   readonly longestStageMs: number;

@@ -67,8 +67,10 @@ const stage: fc.Arbitrary<StageMessage> = fc.record({
   failure: fc.constant(null),
 });
 
+/** A zero without a sign: MessagePack writes −0 as the integer 0. */
+const logprob = fc.double({ noNaN: true }).map((value) => value + 0);
 const chance = fc
-  .tuple(token, fc.double({ noNaN: true }))
+  .tuple(token, logprob)
   .map(([id, logprob]) => ({ token: id, logprob, top: [{ token: id, logprob }] }));
 const outcome: fc.Arbitrary<OutcomeMessage> = fc.oneof(
   fc.record({

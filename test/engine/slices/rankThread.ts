@@ -23,8 +23,9 @@ function answerTo(command: Command): Answer {
   try {
     return { result: carryOut(command) };
   } catch (error) {
-    if (!(error instanceof ShoalError)) throw error;
-    return { code: error.code, message: error.message };
+    if (error instanceof ShoalError) return { code: error.code, message: error.message };
+    // Rank 0 waits for an answer, not for this thread: it would not hear of its death.
+    return { code: 'internal_error', message: error instanceof Error ? `${error.stack}` : String(error) };
   }
 }
 

@@ -81,7 +81,7 @@ export function requestMsOf(request: PlacementRequest, parts: readonly Part[], p
 
 export interface Times {
   readonly tokenMs: number;
-  /** Of it, what the busiest node does. */
+  /** Of it, what the busiest node or link does. */
   readonly longestStageMs: number;
   /** The first chunk of a prompt, through all nodes. */
   readonly promptMs: number;
@@ -127,6 +127,7 @@ export function timesOf(request: PlacementRequest, parts: readonly Part[], p: Co
     const next = parts[rank + 1]?.node;
     if (next === undefined) continue;
     tokenMs += sendMs(request, part.node, next, hiddenBytes, p);
+    longestStageMs = Math.max(longestStageMs, transferMs(request, part.node, next, hiddenBytes, p));
     promptMs += sendMs(request, part.node, next, hiddenBytes * chunkRows, p);
     slowestMs = Math.max(slowestMs, transferMs(request, part.node, next, hiddenBytes * chunkRows, p));
   }
