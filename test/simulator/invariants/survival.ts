@@ -1,12 +1,11 @@
 /** R60: what clients see of an answer whose runner or node is lost. */
 import { hasProspect, isExpected } from '../../../src/control/prospects.js';
-import type { ClusterState } from '../../../src/control/state.js';
 import type { ErrorCode } from '../../../src/shared/errors.js';
 import type { TaskId } from '../../../src/shared/ids.js';
 import { LIMITS, TIMES } from '../../../src/shared/limits.js';
-import type { Process } from '../machine.js';
 import { ANSWER_TOKENS } from '../streams.js';
 import { type Invariant, Violation } from './contract.js';
+import { Turns } from './turns.js';
 
 const WHOLE = 'whole-answers';
 const SURVIVE = 'answers-survive';
@@ -63,17 +62,15 @@ export const answersSurvive: Invariant = {
   kind: 'safety',
   watch() {
     const placed = new Map<TaskId, Past>();
-    /** As it was after the input before: what is made in the same turn, after the end, came too late. */
-    const states = new WeakMap<object, ClusterState>();
+    const turns = new Turns();
     return {
       handled({ name, api, core }, input, outputs) {
-        const before = states.get(core) ?? core.state;
-        states.set(core, core.state);
+        const stateAt = turns.next(core, outputs);
         if (input.kind === 'TaskStreamBroken') {
           const past = placed.get(input.taskId);
           if (past !== undefined && input.isBegun && input.fault.code === 'runner_failed') past.crashes += 1;
         }
-        for (const output of outputs) {
+        for (const [at, output] of outputs.entries()) {
           if (output.kind === 'TaskPlaced' && !placed.has(output.taskId)) {
             placed.set(output.taskId, { moves: 0, crashes: 0 });
           }
@@ -87,7 +84,7 @@ export const answersSurvive: Invariant = {
           const modelId = api.open.get(output.taskId)?.modelId;
           if (past === undefined || modelId === undefined || !OF_THE_PLACE.has(output.fault.code)) continue;
           const isUsedUp = past.moves >= LIMITS.requestMoves || past.crashes >= LIMITS.requestCrashes;
-          if (isUsedUp || ![before, core.state].every((state) => hasProspect(state, modelId))) continue;
+          if (isUsedUp || !hasProspect(stateAt(at), modelId)) continue;
           throw new Violation(
             SURVIVE,
             `${name} ends ${output.taskId} after ${past.moves} moves: ${output.fault.message}`,
@@ -105,21 +102,18 @@ export const requestsWait: Invariant = {
   kind: 'safety',
   watch(world) {
     const begun = new Set<TaskId>();
-    const states = new WeakMap<Process, ClusterState>();
+    const turns = new Turns();
     return {
-      handled(process, _input, outputs) {
-        const { name, api, core } = process;
-        // Where it changed meanwhile, what it was when the request was refused is not known.
-        const isSame = states.get(process) === core.state;
-        states.set(process, core.state);
-        for (const output of outputs) {
+      handled({ name, api, core }, _input, outputs) {
+        const stateAt = turns.next(core, outputs);
+        for (const [at, output] of outputs.entries()) {
           if (output.kind === 'TaskPlaced') begun.add(output.taskId);
           if (output.kind !== 'TaskEnded') continue;
           const request = api.open.get(output.taskId);
           const isFirst = !begun.delete(output.taskId);
           if (!isFirst || request === undefined || output.fault.code !== 'all_instances_failed') continue;
           const waitedMs = world.time.now - request.arrivedAt;
-          if (!isSame || waitedMs >= TIMES.placeWaitMs || !isExpected(core.state, request.modelId)) continue;
+          if (waitedMs >= TIMES.placeWaitMs || !isExpected(stateAt(at), request.modelId)) continue;
           throw new Violation(
             WAIT,
             `${name} refuses ${output.taskId} after ${waitedMs} ms: ${output.fault.message}`,
