@@ -186,7 +186,8 @@ export class SimulatedDisk implements StoreFiles {
 function tear(position: number, bytes: Buffer, draw: Draw): Write {
   const length = draw(bytes.length + 1);
   const torn = Buffer.from(bytes.subarray(0, length));
-  // Blocks that were allocated and never written read as zeros; others hold what was there before.
-  if (draw(3) === 0 && length > 0) torn.fill(draw(2) * draw(256), draw(length));
+  // Blocks that were allocated and never written read as zeros; others hold what was there before. It is no text: a
+  // single letter of rubbish just behind the name of the format would be taken for a newer version of it.
+  if (draw(3) === 0 && length > 0) torn.fill(draw(2) * (128 + draw(128)), draw(length));
   return { position, bytes: torn };
 }
