@@ -250,7 +250,14 @@ function manyRequests(): void {
     now += 1;
     const taskId = `task-${count}` as TaskId;
     const commandId = `command-${count}` as CommandId;
-    give({ kind: 'TaskArrived', taskId, commandId, modelId: instance(1).modelId, deadlineMs: 60_000 });
+    give({
+      kind: 'TaskArrived',
+      taskId,
+      commandId,
+      modelId: instance(1).modelId,
+      deadlineMs: 60_000,
+      placeWaitMs: 0,
+    });
     give({ kind: 'TaskStreamEnded', taskId, status: 'complete' });
     if (count % 100 === 0) give({ kind: 'Tick' });
   }

@@ -11,6 +11,15 @@ export interface PageFault {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
+interface EventsOptions {
+  /** Told first. */
+  readonly onHeaders?: (headers: Headers) => void;
+  /** Told what clients skip. */
+  readonly onComment?: (text: string) => void;
+  /** Of the request. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 export class ApiError extends Error {
   readonly fault: PageFault;
 
@@ -66,7 +75,7 @@ export class NodeApi {
   }
 
   /**
-   * An answer that is a stream of events. `onHeaders` is told first, and `onComment` of what clients skip.
+   * An answer that is a stream of events.
    * @throws {ApiError} before the first event, and when the connection breaks; what the signal ends, ends silently
    */
   async *events(
@@ -74,11 +83,10 @@ export class NodeApi {
     path: string,
     body: unknown,
     signal: AbortSignal,
-    onHeaders: (headers: Headers) => void = () => undefined,
-    onComment: (text: string) => void = () => undefined,
+    { onHeaders, onComment = () => undefined, headers }: EventsOptions = {},
   ): AsyncGenerator<ServerEvent | null> {
-    const response = await this.#send(method, path, body, signal);
-    onHeaders(response.headers);
+    const response = await this.#send(method, path, body, signal, headers);
+    onHeaders?.(response.headers);
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decoder = new TextDecoder();
     const events = new SseReader(onComment);

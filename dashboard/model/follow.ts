@@ -123,7 +123,9 @@ export class Follower {
       heard();
       const path = `/events?since=${this.#replica?.state.index ?? 0}`;
       const opened = (headers: Headers) => this.#connected(headers, isResumed);
-      for await (const message of api.events('GET', path, undefined, connection.signal, opened)) {
+      for await (const message of api.events('GET', path, undefined, connection.signal, {
+        onHeaders: opened,
+      })) {
         heard();
         if (message === null) continue;
         const news = readMessage(message.data);

@@ -31,16 +31,16 @@ export interface Generation {
   readonly events: AsyncIterable<GenerationEvent>;
 }
 
+interface GenerateOptions {
+  /** Told when the answer goes on at another place. */
+  readonly onMoved?: (move: GenerationMove) => void;
+  /** How long it may wait for a place where nothing takes it now, but may before long, in milliseconds. @default 0 */
+  readonly placeWaitMs?: number;
+}
+
 export interface GenerationService {
-  /**
-   * Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it.
-   * @param onMoved told when the answer goes on at another place
-   */
-  generate(
-    request: GenerationRequest,
-    signal: AbortSignal,
-    onMoved?: (move: GenerationMove) => void,
-  ): Promise<Generation>;
+  /** Assigns the request to an instance. Throws a `ShoalError` (`no_instance`, `queue_full`, …) when none can take it. */
+  generate(request: GenerationRequest, signal: AbortSignal, options?: GenerateOptions): Promise<Generation>;
   /** Ends a request wherever it is. False when no such request is running. */
   cancel(commandId: CommandId): Promise<boolean>;
 }

@@ -23,6 +23,7 @@ export async function callApi(
     readonly signal?: AbortSignal;
     /** @default 'POST' with a body, else 'GET' */
     readonly method?: 'GET' | 'POST' | 'DELETE';
+    readonly headers?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<Response> {
   let response: Response;
@@ -31,6 +32,7 @@ export async function callApi(
       method: request.method ?? (request.body === undefined ? 'GET' : 'POST'),
       headers: {
         'content-type': 'application/json',
+        ...request.headers,
         ...(target.apiKey === undefined ? {} : { authorization: `Bearer ${target.apiKey}` }),
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),

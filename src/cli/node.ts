@@ -182,7 +182,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
     app = createApiServer(
       {
         generations: {
-          generate: (request, signal, onMoved) => requests.generate(request, signal, onMoved),
+          generate: (request, signal, options) => requests.generate(request, signal, options),
           cancel: (commandId) => cancels.cancel(commandId),
         },
         commands: new PeopleCommands({ cluster, catalogue }),

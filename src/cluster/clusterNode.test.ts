@@ -92,7 +92,7 @@ test('R1: a request of a node that is not master is placed, and its end reaches 
   const taskId = 'task' as TaskId;
   const placedOn = await new Promise<NodeId>((resolve, reject) => {
     asking.cluster.openTask(
-      { taskId, commandId: 'command' as CommandId, modelId: MODEL, deadlineMs: 60_000 },
+      { taskId, commandId: 'command' as CommandId, modelId: MODEL, deadlineMs: 60_000, placeWaitMs: 0 },
       { placed: ({ nodeId }) => resolve(nodeId), moving: reject, ended: reject },
     );
   });
@@ -142,7 +142,13 @@ test('R57: while a link is silent, requests go to another node that serves the m
   const placed = (name: string) =>
     new Promise<NodeId>((resolve, reject) => {
       const taskId = name as TaskId;
-      const task = { taskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
+      const task = {
+        taskId,
+        commandId: name as CommandId,
+        modelId: MODEL,
+        deadlineMs: 60_000,
+        placeWaitMs: 0,
+      };
       const listener = {
         placed: ({ nodeId }: { readonly nodeId: NodeId }) => {
           asking.cluster.taskStreamEnded(taskId, 'complete');
@@ -178,7 +184,13 @@ test('R11: what a node is asked before it stops, and after that, ends with a cod
   // The master is silent, so that nothing is answered before the node stops.
   network.cut(first.links, second.links);
   const ask = (name: string) => {
-    const task = { taskId: name as TaskId, commandId: name as CommandId, modelId: MODEL, deadlineMs: 60_000 };
+    const task = {
+      taskId: name as TaskId,
+      commandId: name as CommandId,
+      modelId: MODEL,
+      deadlineMs: 60_000,
+      placeWaitMs: 0,
+    };
     const ended = new Promise<string>((resolve, reject) => {
       follower.cluster.openTask(task, { placed: reject, moving: reject, ended: ({ code }) => resolve(code) });
     });

@@ -185,7 +185,7 @@ export class ClusterNode {
   openTask(
     task: Pick<
       Extract<NodeInput, { kind: 'TaskArrived' }>,
-      'taskId' | 'commandId' | 'modelId' | 'deadlineMs'
+      'taskId' | 'commandId' | 'modelId' | 'deadlineMs' | 'placeWaitMs'
     >,
     listener: TaskListener,
   ): void {

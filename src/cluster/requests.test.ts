@@ -132,7 +132,9 @@ test('R60: an answer goes on at another instance with what its client has, as on
   const { requests, streams, asked, ends } = setUp();
   const moves: Move[] = [];
   const request = { ...newRequest(), failpoint: { name: 'runner.die', arg: null } } as const;
-  const { events, instanceId } = await requests.generate(request, forever(), (move) => moves.push(move));
+  const { events, instanceId } = await requests.generate(request, forever(), {
+    onMoved: (move) => moves.push(move),
+  });
   const told: GenerationEvent[] = [];
   const reading = (async () => {
     for await (const event of events) told.push(event);

@@ -19,6 +19,13 @@ export interface AcceptedRequest {
   readonly events: GenerationStream;
 }
 
+export interface RequestOptions {
+  /** Told when the answer goes on at another place. */
+  readonly onMoved?: (move: Move) => void;
+  /** How long it may wait for a place where nothing takes it now. @default 0 */
+  readonly placeWaitMs?: number;
+}
+
 export interface RequestsComponents {
   readonly cluster: Pick<
     ClusterNode,
@@ -40,13 +47,12 @@ export class Requests {
 
   /**
    * @param clientSignal its reason says why the client's side ended the request
-   * @param onMoved told when the answer goes on at another place
    * @throws {ShoalError} when no instance can take the request, or it ended before one did
    */
   generate(
     request: GenerationRequest,
     clientSignal: AbortSignal,
-    onMoved: (move: Move) => void = () => undefined,
+    { onMoved, placeWaitMs = 0 }: RequestOptions = {},
   ): Promise<AcceptedRequest> {
     const { cluster, openStream } = this.#components;
     const taskId = randomUUID() as TaskId;
@@ -56,7 +62,7 @@ export class Requests {
         openStream,
         onBroken: (attemptId, fault, isBegun) => cluster.taskStreamBroken(taskId, attemptId, fault, isBegun),
         onMoved: (move) => {
-          onMoved(move);
+          onMoved?.(move);
           this.#components.onMoved?.(request, move);
         },
       },
@@ -73,7 +79,7 @@ export class Requests {
       };
       clientSignal.addEventListener('abort', cancel, { once: true });
       cluster.openTask(
-        { taskId, commandId, modelId, deadlineMs },
+        { taskId, commandId, modelId, deadlineMs, placeWaitMs },
         {
           placed: (assignment) => {
             if (!isAccepted) resolve(this.#accept(taskId, request, assignment, open, settle));

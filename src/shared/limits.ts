@@ -306,7 +306,7 @@ export const TIMES = {
   moveLongestRetryMs: 2_000,
   /** A request waits this long at most for a master that says where it may run. */
   assignDeadlineMs: 15_000,
-  /** A new request waits this long at most, and within its deadline, while the wish for its model is being placed or started anew. */
+  /** A new request that prefers to wait does so this long at most, within its deadline, while its model is being placed or started anew. */
   placeWaitMs: 30_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */
   shardSelfTestMs: 60_000,

@@ -8,10 +8,11 @@ import { ask, whole } from './answers.js';
 import { answer, instancesOn, MODEL, post, question, setUp, shows } from './scene.js';
 
 const skip = (await whyNoHosts()) ?? false;
+const PATIENT = { prefer: 'wait=30' };
 const BOUND = { timeout: 120_000, skip };
 
 test(
-  'R6, R9, R60, R81: the answer of a node that died goes on when it is back, also when it was forgotten meanwhile',
+  'R4, R6, R9, R60, R81: the answer of a node that died goes on when it is back, also when it was forgotten meanwhile',
   BOUND,
   async (t) => {
     const { hosts, group } = await setUp(t, 2);
@@ -29,10 +30,14 @@ test(
       isOver = true;
     });
     await shows(asking, serving, 'dead');
-    const refused = await post(asking, '/v1/chat/completions', { ...question, deadline_ms: 500 });
-    assert.equal(refused.status, 504);
-    assert.match(await refused.text(), /waited for a place, since: .* gone.*"code":"deadline_exceeded"/);
-    const waiting = post(asking, '/v1/chat/completions', question);
+    const refused = await post(asking, '/v1/chat/completions', question);
+    assert.equal(refused.status, 503);
+    assert.match(await refused.text(), /gone.*"code":"all_instances_failed"/);
+    const short = { ...question, deadline_ms: 500 };
+    const late = await post(asking, '/v1/chat/completions', short, PATIENT);
+    assert.equal(late.status, 504);
+    assert.match(await late.text(), /waited for a place, since: .* gone.*"code":"deadline_exceeded"/);
+    const waiting = post(asking, '/v1/chat/completions', question, PATIENT);
 
     const forgotten = await post(asking, `/nodes/${serving.nodeId}/forget`, {});
     assert.equal(forgotten.status, 200, await forgotten.text());

@@ -51,13 +51,15 @@ test('R63: the same seed gives the same text, alone and in a full batch', { time
   for (const text of together) assert.equal(text, alone);
 });
 
-test('R1, R6, R60: after kill -9 of the runner a stream goes on when it is back, and new requests wait for it', {
+test('R1, R4, R6, R60: after kill -9 of the runner a stream goes on when it is back; a new request is refused, or waits if it likes', {
   timeout: BOUND_MS,
 }, async () => {
   await node.ready();
   const { pid } = await node.runner();
   assert.ok(pid !== null);
   const short: { error?: unknown } = {};
+  const refused: { error?: unknown } = {};
+  const patient = { headers: { prefer: 'wait=30' } };
   const gone = new AbortController();
   let waiting: Promise<unknown> | null = null;
   const asked = { ...STORY, stream: true, max_tokens: 200, ...({ ignore_eos: true } as object) } as const;
@@ -73,15 +75,18 @@ test('R1, R6, R60: after kill -9 of the runner a stream goes on when it is back,
       Object.values(runners).every(({ status }) => status === 'failed'),
     );
     const few = { ...STORY, max_tokens: 3 };
-    waiting = client.chat.completions.create(few).then(({ usage }) => usage?.completion_tokens);
-    const left = client.chat.completions.create(few, { signal: gone.signal });
+    waiting = client.chat.completions.create(few, patient).then(({ usage }) => usage?.completion_tokens);
+    const left = client.chat.completions.create(few, { ...patient, signal: gone.signal });
     gone.abort();
     await assert.rejects(left, OpenAI.APIUserAbortError);
     const deadline = { ...few, ...({ deadline_ms: 200 } as object) };
-    short.error = await client.chat.completions.create(deadline).catch((error) => error);
+    short.error = await client.chat.completions.create(deadline, patient).catch((error) => error);
+    refused.error = await client.chat.completions.create(few).catch((error) => error);
   }
   assert.equal(tokens, 200, 'each token is counted once');
   assert.equal(await waiting, 3);
+  assert.ok(refused.error instanceof OpenAI.APIError && refused.error.code === 'all_instances_failed');
+  assert.match(refused.error.message, /SIGKILL/);
   assert.ok(short.error instanceof OpenAI.APIError && short.error.code === 'deadline_exceeded');
   assert.match(short.error.message, /waited for a place, since: .*SIGKILL/);
   const state = await node.ready();

@@ -251,6 +251,7 @@ test('R59: a partition that heals stops nothing that serves, on either side', ()
       commandId: `c${at}` as never,
       modelId: 'm1' as never,
       deadlineMs: 60_000,
+      placeWaitMs: 0,
     });
   }
   network.healAll(story.world.machines);

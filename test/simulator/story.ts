@@ -11,6 +11,7 @@ import { metaInstanceWish } from '../../src/control/testing.js';
 import { instancesOfWish } from '../../src/control/wishInstances.js';
 import type { Fault } from '../../src/shared/errors.js';
 import type { CommandId, MetaInstanceId, ModelId, NodeId, RunnerId, TaskId } from '../../src/shared/ids.js';
+import { TIMES } from '../../src/shared/limits.js';
 import { MODEL_SHAPES } from './declarations.js';
 import { ALL_INVARIANTS } from './invariants/all.js';
 import type { Invariant, InvariantWatch } from './invariants/contract.js';
@@ -28,6 +29,11 @@ const MODELS: Readonly<Record<Size, ModelId>> = {
 };
 
 /** What a client sees of its request. */
+interface AskedTimes {
+  readonly deadlineMs?: number;
+  readonly placeWaitMs?: number;
+}
+
 export interface Asked {
   isOpen(): boolean;
   isPlaced(): boolean;
@@ -129,13 +135,20 @@ export class Story {
   }
 
   /** A client asks this node for a few words. */
-  ask(process: Process, taskId: string, size: Size = 'small', deadlineMs = 60_000): Asked {
+  /** @param more for how long it may last, and wait for a place */
+  ask(
+    process: Process,
+    taskId: string,
+    size: Size = 'small',
+    { deadlineMs = 60_000, placeWaitMs = TIMES.placeWaitMs }: AskedTimes = {},
+  ): Asked {
     const id = taskId as TaskId;
     process.api.arrived({
       taskId: id,
       commandId: `of-${taskId}` as CommandId,
       modelId: MODELS[size],
       deadlineMs,
+      placeWaitMs,
     });
     return {
       isOpen: () => process.api.open.has(id),

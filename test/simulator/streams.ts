@@ -137,6 +137,8 @@ export interface Request {
   readonly commandId: CommandId;
   readonly modelId: ModelId;
   readonly deadlineMs: number;
+  /** How long it would rather wait for a place than be refused. */
+  readonly placeWaitMs: number;
 }
 
 interface OpenRequest extends Request {

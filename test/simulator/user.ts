@@ -3,6 +3,7 @@ import type { ClusterCommand, CommandAnswer } from '../../src/control/cluster/co
 import type { InstanceRecord } from '../../src/control/state.js';
 import type { Fault } from '../../src/shared/errors.js';
 import type { CommandId, InstanceId, ModelId, NodeId, RunnerId, TaskId } from '../../src/shared/ids.js';
+import { TIMES } from '../../src/shared/limits.js';
 import type { Process } from './machine.js';
 import type { Random } from './random.js';
 import type { World } from './world.js';
@@ -16,6 +17,9 @@ export interface IssuedCommand {
 }
 
 const MOST_INSTANCES = 8;
+
+/** In turn and not by lot: seeds that were kept stay what they are. */
+const PLACE_WAITS_MS = [0, 1_000, TIMES.placeWaitMs];
 
 export class User {
   readonly #world: World;
@@ -60,6 +64,7 @@ export class User {
         commandId: `c${this.#count}` as CommandId,
         modelId: this.#model(),
         deadlineMs: this.#random.pick([300, 2_000, 10_000, 20_000]) as number,
+        placeWaitMs: PLACE_WAITS_MS[this.#count % PLACE_WAITS_MS.length] as number,
       };
       process.whenAwake(() => process.api.arrived(request));
     }

@@ -110,7 +110,7 @@ test('R10, R11: deadline and cancel hold while it waits, and say what it waited 
   assert.ok(process !== undefined);
   story.declare('w');
   story.failIn('w', 'ready');
-  const short = story.ask(process, 'short', 'small', 600);
+  const short = story.ask(process, 'short', 'small', { deadlineMs: 600 });
   const left = story.ask(process, 'left');
   story.pass(100);
   process.api.cancelled('left' as never);
@@ -130,7 +130,7 @@ test('R10: where nothing changes it waits as long as it may, and is told why', (
   network.cut(beside.machine, process.machine, false);
   // Longer than probes need to find out.
   story.pass(10_000);
-  const asked = story.ask(beside, 't', 'small', 10 * TIMES.placeWaitMs);
+  const asked = story.ask(beside, 't', 'small', { deadlineMs: 10 * TIMES.placeWaitMs });
   const since = time.now;
   story.until('ended', () => !asked.isOpen());
   assert.equal(asked.fault()?.code, 'node_lost', asked.fault()?.message);

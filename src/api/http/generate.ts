@@ -14,6 +14,7 @@ import { EventStream } from './eventStream.js';
 import { type AnswerEvent, readEvents } from './events.js';
 import { requestedFailpoint } from './failpointHeader.js';
 import { type RequestLifetime, untilAborted } from './lifetime.js';
+import { preferredWaitMs } from './preferHeader.js';
 
 /** How a protocol writes a stream. Every method returns whole events in wire form; '' writes nothing. */
 export interface StreamFormat {
@@ -114,7 +115,10 @@ async function run(
   const { signal } = lifetime;
   const failpoint = requestedFailpoint(request, context);
   const asked = failpoint === null ? generation : { ...generation, failpoint };
-  const accepted = await untilAborted(context.generations.generate(asked, signal, onMoved), signal);
+  const accepted = await untilAborted(
+    context.generations.generate(asked, signal, { onMoved, placeWaitMs: preferredWaitMs(request) }),
+    signal,
+  );
   request.outcome.instanceId = accepted.instanceId;
   reply.header('x-instance-id', accepted.instanceId);
   reply.header('x-node-id', accepted.nodeId);

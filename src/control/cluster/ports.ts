@@ -47,6 +47,8 @@ export type NodeInput =
       readonly commandId: CommandId;
       readonly modelId: ModelId;
       readonly deadlineMs: number;
+      /** It may wait so long for a place where nothing takes it now, at most `TIMES.placeWaitMs`; 0 = not at all. */
+      readonly placeWaitMs: number;
     }
   /** The stream of a task has come to its end. */
   | { readonly kind: 'TaskStreamEnded'; readonly taskId: TaskId; readonly status: TaskEnd }

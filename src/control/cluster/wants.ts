@@ -32,10 +32,10 @@ export class Wants {
     this.#pending.add({ key, command, deadlineAt: now + timeoutMs });
   }
 
-  task({ taskId, commandId, modelId, deadlineMs }: Input<'TaskArrived'>, now: number): void {
+  task({ taskId, commandId, modelId, deadlineMs, placeWaitMs }: Input<'TaskArrived'>, now: number): void {
     const deadlineAt = now + deadlineMs;
     const named = { taskId, attemptId: taskId, moves: UNMOVED, commandId, modelId };
-    const waitUntil = now + TIMES.placeWaitMs;
+    const waitUntil = now + Math.min(placeWaitMs, TIMES.placeWaitMs);
     const task = { ...named, deadlineAt, deadlineMs, waitUntil, nodeId: null, record: null };
     this.#tasks.add(task);
     this.#ask(task, null, now);
