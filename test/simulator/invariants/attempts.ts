@@ -113,6 +113,8 @@ export const attemptsBackOff: Invariant = {
           note(key, process);
           return;
         }
+        // A user who deletes what a wish has wants another one now.
+        case 'InstanceDeleted':
         case 'InstanceCreated':
         case 'MetaInstanceRetried':
           moments.clear();
