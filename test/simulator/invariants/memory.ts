@@ -1,12 +1,19 @@
 import type { NodeInput } from '../../../src/control/cluster/ports.js';
+import { runningTasks } from '../../../src/control/instances.js';
 import { takenMemory } from '../../../src/control/placement/takenMemory.js';
-import type { InstanceRecord } from '../../../src/control/state.js';
+import type { ClusterState, InstanceRecord } from '../../../src/control/state.js';
+import { isSurplus } from '../../../src/control/wishInstances.js';
 import { type Invariant, Violation } from './contract.js';
 
 const NAME = 'memory-given-once';
 
-/** What was made by hand on two sides of a partition stays as its makers want it; what the master places does not. */
-const isDeclared = ({ metaInstanceId }: InstanceRecord): boolean => metaInstanceId !== null;
+/**
+ * What was made by hand on two sides of a partition stays as its makers want it, and one of two instances of a wish until
+ * it has answered: the worker of its node starts nothing there before it is gone.
+ */
+const isToFit = (state: ClusterState, instance: InstanceRecord): boolean =>
+  instance.metaInstanceId !== null &&
+  !(isSurplus(state, instance) && runningTasks(state, instance.instanceId) > 0);
 
 function tellsOfOthers(input: NodeInput): boolean {
   if (input.kind !== 'Received') return false;
@@ -42,8 +49,9 @@ export const memoryGivenOnce: Invariant = {
       },
       settled() {
         for (const { core, name } of world.processes) {
-          const taken = takenMemory([...core.state.instances.values()].filter(isDeclared));
-          for (const { nodeId, status, memoryBytes } of core.state.nodes.values()) {
+          const { state } = core;
+          const taken = takenMemory([...state.instances.values()].filter((one) => isToFit(state, one)));
+          for (const { nodeId, status, memoryBytes } of state.nodes.values()) {
             const wanted = taken.get(nodeId) ?? 0;
             if (status === 'dead' || wanted <= memoryBytes) continue;
             throw new Violation(NAME, `as ${name} has it, ${nodeId} gives ${wanted} of ${memoryBytes} bytes`);
