@@ -35,7 +35,12 @@ const nodeStatus = z.enum(['alive', 'suspect', 'dead']);
 
 const sharding = z.enum(['Pipeline', 'Tensor']);
 const transport = z.enum(['Ring', 'Mesh']);
-const failure = z.object({ at: time, nodeId: id.nullable(), message: text });
+const failure = z.object({
+  at: time,
+  nodeId: id.nullable(),
+  message: text,
+  isExcused: z.boolean().optional(),
+});
 
 const wish = z.object({
   metaInstanceId: id,

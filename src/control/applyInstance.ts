@@ -97,7 +97,7 @@ function counted(
   failure: InstanceFailure,
 ): Pick<MetaInstanceRecord, 'consecutiveFailures' | 'errors'> {
   return {
-    consecutiveFailures: consecutiveFailures + 1,
+    consecutiveFailures: consecutiveFailures + (failure.isExcused === true ? 0 : 1),
     errors: withNewest(errors, [failure], LIMITS.metaInstanceErrors),
   };
 }

@@ -53,6 +53,8 @@ export interface InstanceFailure {
   /** The node at fault; null when none is. */
   readonly nodeId: NodeId | null;
   readonly message: string;
+  /** A machine or a cable failed under a model that served: that is no fault of the model, and does not count against it. */
+  readonly isExcused?: boolean | undefined;
 }
 
 export interface InstanceRecord {

@@ -5,22 +5,34 @@
 import type { NodeId } from '../../shared/ids.js';
 import { TIMES } from '../../shared/limits.js';
 import { isNodeGone, runnersOf } from '../instances.js';
-import { isTerminal, type RunnerStatus } from '../runnerLife.js';
+import { isServing, isTerminal, type RunnerStatus } from '../runnerLife.js';
 import type { ClusterState, InstanceFailure, InstanceRecord, RunnerRecord, ShardRecord } from '../state.js';
 import type { LostLink, ReconcileInput } from './contract.js';
 
-type Verdict = Pick<InstanceFailure, 'nodeId' | 'message'>;
+type Verdict = Omit<InstanceFailure, 'at'>;
 
 /** Null while the attempt goes on, or its end is not complete yet. */
 export function attemptFailure(input: ReconcileInput, instance: InstanceRecord): Verdict | null {
   const runners = runnersOf(input.state, instance);
   if (instance.shards.length === 1) return runnerFailure(input.state, instance, runners);
+  const outside = nodeFailure(input.state, instance, runners) ?? linkFailure(input, instance);
+  if (outside === null) return runnerFailure(input.state, instance, runners);
+  return hasServed(runners) ? { ...outside, isExcused: true } : outside;
+}
+
+/**
+ * Had all its ranks come to serve, as far as their nodes told it? What machines do to a model while it starts may be its
+ * own doing: it may be what takes them down.
+ */
+function hasServed(runners: readonly RunnerRecord[]): boolean {
+  const told = runners.filter(({ sequence, status }) => sequence > 0 && !isLeaving(status));
   return (
-    nodeFailure(input.state, instance, runners) ??
-    linkFailure(input, instance) ??
-    runnerFailure(input.state, instance, runners)
+    told.length > 0 &&
+    told.every(({ status, error }) => isServing(status === 'failed' ? (error?.phase ?? status) : status))
   );
 }
+
+const isLeaving = (status: RunnerStatus): boolean => status === 'stopping' || status === 'stopped';
 
 /** Between which nodes an instance needs a way: Ring from each rank to the next, Mesh between every pair (R24). */
 export function neededLinks({ shards, transport }: InstanceRecord): [NodeId, NodeId][] {

@@ -6,7 +6,7 @@ import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { ControlEvent } from '../events.js';
 import { isNodeGone, restartsAsWhole, runnersOf } from '../instances.js';
 import { RESTART_POLICY, restartsInARow } from '../restartPolicy.js';
-import type { ClusterState, InstanceRecord } from '../state.js';
+import type { ClusterState, InstanceFailure, InstanceRecord } from '../state.js';
 import { attemptFailure, isStartedAnew, lostLinkOf } from './attemptFailure.js';
 import { attemptDelayMs, isDue } from './backoff.js';
 import type { ReconcileInput, Reconciler } from './contract.js';
@@ -24,18 +24,28 @@ function judge(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] 
   const { instanceId, attempt } = instance;
   const failure = { at: input.now, ...verdict };
   return [
-    { kind: 'InstanceFailed', instanceId, attempt, failure, nextAttemptAt: nextAttemptAt(input, instance) },
+    {
+      kind: 'InstanceFailed',
+      instanceId,
+      attempt,
+      failure,
+      nextAttemptAt: nextAttemptAt(input, instance, failure),
+    },
   ];
 }
 
 /** Null when there shall be none. */
-function nextAttemptAt({ state, now }: ReconcileInput, instance: InstanceRecord): number | null {
+function nextAttemptAt(
+  { state, now }: ReconcileInput,
+  instance: InstanceRecord,
+  { isExcused = false }: InstanceFailure,
+): number | null {
   const { instanceId, metaInstanceId } = instance;
   const [failures, most] =
     metaInstanceId === null
       ? [restartsInARow(runnersOf(state, instance)) + 1, RESTART_POLICY.maxRestarts]
-      : [failuresInARow(state, instance, 1), LIMITS.instanceRetries];
-  return failures > most ? null : now + attemptDelayMs(failures, instanceId);
+      : [failuresInARow(state, instance, isExcused ? 0 : 1), LIMITS.instanceRetries];
+  return failures > most ? null : now + attemptDelayMs(Math.max(1, failures), instanceId);
 }
 
 /**

@@ -225,3 +225,35 @@ test('R48: ranks that ran for a healthy period start counting anew', () => {
   }
   for (const { restarts } of runnersOf(scene.state, plainOf(scene))) assert.equal(restarts, 1);
 });
+
+test('R27, R35: machines that go and come back under a model that served are not counted against it', () => {
+  const scene = wished();
+  const [, lost = ''] = scene.places('m');
+  for (let cut = 1; cut <= 6; cut += 1) {
+    scene.report(scene.instance('m'), 'ready');
+    scene.look();
+    assert.equal(scene.status('m'), 'ready');
+    if (cut % 2 === 0) scene.judge(lost, 'dead');
+    scene.join(lost, { incarnation: cut + 1 });
+    scene.judge(lost, 'alive');
+    scene.look();
+    assert.equal(scene.status('m'), 'retrying');
+    assert.equal(scene.of('m').errors.length, cut, 'it is told all the same');
+    assert.equal(scene.of('m').consecutiveFailures, 0);
+    scene.now = scene.of('m').nextAttempt!.at;
+    scene.look();
+  }
+});
+
+test('R26, R28: a machine that goes again and again while a model starts there is counted: the model may be the cause', () => {
+  const scene = wished();
+  const [, lost = ''] = scene.places('m');
+  for (let cut = 1; cut <= 4; cut += 1) {
+    scene.report(scene.instance('m'), 'loading');
+    scene.join(lost, { incarnation: cut + 1 });
+    scene.look();
+    assert.equal(scene.of('m').consecutiveFailures, cut);
+    scene.now = scene.of('m').nextAttempt?.at ?? scene.now;
+    scene.look();
+  }
+});

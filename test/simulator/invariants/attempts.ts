@@ -36,6 +36,8 @@ export const failureCountedOnce: Invariant = {
   watch: appended(() => {
     const told = new Set<string>();
     const ended = new Set<string>();
+    /** Attempts that a machine or a cable ended. */
+    const excused = new Set<string>();
     const inARow = new Map<string, number>();
     const once = (what: string, { name }: Process) => {
       if (told.has(what)) throw new Violation(ONCE, `${name} says a second time: ${what}`);
@@ -48,6 +50,7 @@ export const failureCountedOnce: Invariant = {
           return;
         case 'InstanceFailed':
           once(`${reign}: ${event.instanceId} attempt ${event.attempt} failed`, process);
+          if (event.failure.isExcused === true) excused.add(`${reign} ${event.instanceId} ${event.attempt}`);
           return;
         case 'InstanceRetrying': {
           const { instanceId, attempt } = event;
@@ -59,7 +62,8 @@ export const failureCountedOnce: Invariant = {
           if (process.core.state.instances.get(instanceId)?.metaInstanceId === null) return;
           // Of a failure from before this reign nobody here knows whether a user has spoken since: the first may follow one.
           const isOwn = inARow.has(key) || told.has(`${reign}: ${instanceId} attempt ${attempt - 1} failed`);
-          const count = (inARow.get(key) ?? 0) + (isOwn ? 1 : 0);
+          const isCounted = isOwn && !excused.has(`${key} ${attempt - 1}`);
+          const count = (inARow.get(key) ?? 0) + (isCounted ? 1 : 0);
           inARow.set(key, count);
           if (count > LIMITS.instanceRetries)
             throw new Violation(ONCE, `${process.name} retries ${instanceId} ${count} times in a row`);
