@@ -1,17 +1,15 @@
 /** A rank that is killed or frozen while the ranks of a model meet, load, or warm up, on real nodes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NodeProcess } from '../support/nodeProcess.js';
 import { removeInstance } from './answers.js';
 import { answer, MODEL, post } from './scene.js';
-import { pidsOf, rankOn, untilFailure, untilNoPipes, untilServed } from './shardScene.js';
+import { hold, pidsOf, rankOn, untilFailure, untilHeld, untilNoPipes, untilServed } from './shardScene.js';
 import {
   Cluster,
   remove,
   type Shown,
   untilEnded,
   untilNothingLeft,
-  untilWish,
   type WishState,
   wishFor,
 } from './wishScene.js';
@@ -25,25 +23,8 @@ const FAULTS = [
   { rank: 1, signal: 'SIGSTOP', says: /frozen: it has sent no heartbeat/ },
 ] as const;
 
-/** Runners that start from now on stay in that phase; all go on without one. */
-async function hold(nodes: readonly NodeProcess[], arg?: string): Promise<void> {
-  for (const node of nodes) {
-    const armed = await post(node, '/debug/failpoints', { name: 'runner.hold', arg });
-    assert.equal(armed.status, 200, await armed.text());
-  }
-}
-
-/** A wish for the model over two nodes; its runner of that rank is held in that phase, and the other waits for it. */
-function untilHeld(node: NodeProcess, id: string, rank: number, phase: string): Promise<Shown> {
-  return untilWish(node, id, `rank ${rank} held while ${phase}`, ({ instance, state }) => {
-    const runners = (instance?.shards ?? []).map(({ runner_id: runnerId }) => state.runners[runnerId]);
-    const areThere = runners.length === 2 && runners.every((runner) => runner?.pid != null);
-    return areThere && runners[rank]?.status === phase;
-  });
-}
-
 test('R7, R24, R49: a rank that is killed or frozen in its start: siblings end, one failure names it, the wish is served', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async (t) => {
   const cluster = new Cluster(t);
   const asked = await cluster.add('asked', '--no-worker');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeProcess } from '../support/nodeProcess.js';
+import { post } from './scene.js';
 import { type Shown, untilWish, type Wish } from './wishScene.js';
 
 /** Waits until all ranks of a wish are ready, at that attempt or a later one. */
@@ -54,4 +55,21 @@ function leftOf({ home }: NodeProcess): string[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+}
+
+/** Runners that start from now on stay in that phase; all go on without one. */
+export async function hold(nodes: readonly NodeProcess[], arg?: string): Promise<void> {
+  for (const node of nodes) {
+    const armed = await post(node, '/debug/failpoints', { name: 'runner.hold', arg });
+    assert.equal(armed.status, 200, await armed.text());
+  }
+}
+
+/** A wish for the model over two nodes; its runner of that rank is held in that phase, and the other waits for it. */
+export function untilHeld(node: NodeProcess, id: string, rank: number, phase: string): Promise<Shown> {
+  return untilWish(node, id, `rank ${rank} held while ${phase}`, ({ instance, state }) => {
+    const runners = (instance?.shards ?? []).map(({ runner_id: runnerId }) => state.runners[runnerId]);
+    const areThere = runners.length === 2 && runners.every((runner) => runner?.pid != null);
+    return areThere && runners[rank]?.status === phase;
+  });
 }
