@@ -37,7 +37,13 @@ export const streamsUndisturbed: Invariant = {
         // Somebody took back what served it, and nothing else will.
         if (request !== undefined && !hasProspect(core.state, request.modelId)) continue;
         const assignment = request?.assignment;
-        const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
+        // A model over several nodes runs on each of them.
+        const shards =
+          assignment == null ? [] : (core.state.instances.get(assignment.instanceId)?.shards ?? []);
+        const isTouched =
+          assignment === null ||
+          assignment?.nodeId === world.lostNode ||
+          shards.some(({ nodeId }) => nodeId === world.lostNode);
         const { code, message } = output.fault;
         if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
         // What is wrong with the sequence itself ends it, whoever rules; and so does the deletion of its model.
