@@ -37,18 +37,18 @@ export const streamsUndisturbed: Invariant = {
         // Somebody took back what served it, and nothing else will.
         if (request !== undefined && !hasProspect(core.state, request.modelId)) continue;
         const assignment = request?.assignment;
-        // A model over several nodes runs on each of them.
-        const shards =
-          assignment == null ? [] : (core.state.instances.get(assignment.instanceId)?.shards ?? []);
-        const isTouched =
-          assignment === null ||
-          assignment?.nodeId === world.lostNode ||
-          shards.some(({ nodeId }) => nodeId === world.lostNode);
+        const isTouched = assignment === null || assignment?.nodeId === world.lostNode;
         const { code, message } = output.fault;
         if (isTouched || code === 'deadline_exceeded' || code === 'cancelled') continue;
-        // What is wrong with the sequence itself ends it, whoever rules; and so does the deletion of its model.
+        // What is wrong with the sequence itself ends it, whoever rules, or that the last of several runners has died with
+        // it (`answers-survive` counts them); and so does the deletion of its model.
         const modelId = api.open.get(output.taskId)?.modelId;
-        if (code === 'engine_error' || (modelId !== undefined && !hasProspect(core.state, modelId))) continue;
+        if (
+          code === 'engine_error' ||
+          code === 'runner_failed' ||
+          (modelId !== undefined && !hasProspect(core.state, modelId))
+        )
+          continue;
         throw new Violation('streams-undisturbed', `${name} ends ${output.taskId}: ${message}`);
       }
     },
