@@ -20,12 +20,12 @@ const answers = (page: Page) => page.getByRole('article', { name: 'Answer' });
 /** With it and a temperature of 1.9 the model tells a story of more than 800 tokens. */
 const LONG_ANSWER_SEED = 4;
 
-/** A busy machine shall not come too late to freeze the runner: an answer takes half a minute, until it is started anew. */
-async function slowDown(node: NodeProcess): Promise<void> {
+/** A busy machine shall not come too late for what is done in the middle of an answer. Until its runner is started anew. */
+async function slowDown(node: NodeProcess, msPerToken: number): Promise<void> {
   const response = await fetch(`${node.url}/debug/failpoints`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'runner.slow_token=50' }),
+    body: JSON.stringify({ name: `runner.slow_token=${msPerToken}` }),
   });
   assert.equal(response.status, 200);
 }
@@ -105,6 +105,7 @@ describe('the dashboard in a browser', { skip }, () => {
       await page.getByRole('button', { name: 'Regenerate' }).click();
       await lastAnswer(page, 'done').waitFor();
       assert.equal(await answers(page).count(), 1);
+      await slowDown(node, 500);
       await page.getByRole('button', { name: 'Edit', exact: true }).click();
       await page.getByLabel('Edit the message').fill('Tell me a long story about a fox.');
       await page.getByRole('article', { name: 'You' }).getByRole('button', { name: 'Send' }).click();
@@ -114,6 +115,7 @@ describe('the dashboard in a browser', { skip }, () => {
       await node.until('without running tasks', ({ tasks }) =>
         Object.values(tasks).every(({ status }) => status !== 'running'),
       );
+      await slowDown(node, 0);
       await page.reload();
       await page.getByRole('button', { name: /^Tell me a long story/ }).click();
       await page.getByRole('article', { name: 'You' }).getByText('fox').waitFor();
@@ -152,7 +154,7 @@ describe('the dashboard in a browser', { skip }, () => {
         await page.getByLabel(/^Most tokens/).fill('1500');
         await page.getByLabel(/^Temperature/).fill('1.9');
         await page.getByLabel(/^Seed/).fill(String(LONG_ANSWER_SEED));
-        await slowDown(node);
+        await slowDown(node, 50);
         await say(page, 'Tell me a long story about a fox.');
         await page.locator('article.assistant .markdown p').first().waitFor();
         const { pid } = await node.runner();
