@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { NodeGroup } from '../support/nodeGroup.js';
 import type { NodeProcess } from '../support/nodeProcess.js';
+import { armFailpoint } from './armFailpoint.js';
 import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
 
 const BOUND_MS = 120_000;
@@ -62,20 +63,11 @@ async function onlyWish(node: NodeProcess): Promise<WishState> {
   return wish;
 }
 
-async function arm(node: NodeProcess): Promise<void> {
-  const answer = await fetch(`${node.url}/debug/failpoints`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'runner.fail_loading' }),
-  });
-  assert.equal(answer.status, 200, await answer.text());
-}
-
 /** Has each attempt at the only wish fail, until none is left. */
 async function failUntilGivenUp(node: NodeProcess): Promise<void> {
   const deadline = Date.now() + BOUND_MS;
   for (;;) {
-    await arm(node);
+    await armFailpoint(node, 'runner.fail_loading');
     const { consecutive_failures: failures } = await onlyWish(node);
     for (;;) {
       const wish = await onlyWish(node);
@@ -206,7 +198,7 @@ describe('the dashboard of three machines', { skip }, () => {
   test('R74, R28: what fails too often is given up with its reasons, retried by hand, and deleted by keyboard', {
     timeout: 2 * BOUND_MS,
   }, async () => {
-    await arm(buoy);
+    await armFailpoint(buoy, 'runner.fail_loading');
     await killRunnerOn(buoy);
     await failUntilGivenUp(buoy);
     const card = modelCard(page);

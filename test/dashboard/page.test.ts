@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { readClusterToken } from '../../src/cluster/clusterKey.js';
 import { packageRoot } from '../../src/shared/packageRoot.js';
 import { HERE, NodeProcess } from '../support/nodeProcess.js';
+import { armFailpoint } from './armFailpoint.js';
 import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
 
 const BOUND_MS = 90_000;
@@ -21,14 +22,8 @@ const answers = (page: Page) => page.getByRole('article', { name: 'Answer' });
 const LONG_ANSWER_SEED = 4;
 
 /** A busy machine shall not come too late for what is done in the middle of an answer. Until its runner is started anew. */
-async function slowDown(node: NodeProcess, msPerToken: number): Promise<void> {
-  const response = await fetch(`${node.url}/debug/failpoints`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: `runner.slow_token=${msPerToken}` }),
-  });
-  assert.equal(response.status, 200);
-}
+const slowDown = (node: NodeProcess, msPerToken: number): Promise<void> =>
+  armFailpoint(node, `runner.slow_token=${msPerToken}`);
 
 const lastAnswer = (page: Page, status: string) =>
   page.locator(`article.assistant[data-status="${status}"]`).last();
