@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InstanceId, MetaInstanceId, NodeId, RunnerId } from '../shared/ids.js';
 import { Scene } from './reconcile/testing.js';
+import { instanceRecord } from './testing.js';
 import { planWorker } from './workerPlan.js';
+
+const MEGABYTE = 1e6;
 
 /** What the worker of a node does, when it has these runners, and others of these instances are on their way out. */
 function plan(
@@ -108,4 +111,35 @@ test('R31: a runner waits while those that leave have the memory that it was giv
   assert.deepEqual(plan(scene, 'a', [], [], {}), [`start ${next}`]);
   assert.deepEqual(plan(scene, 'a', [], [instanceId], { [old]: offered - memoryBytes }), [`start ${next}`]);
   assert.deepEqual(plan(scene, 'a', [next], [instanceId], { ...held, [next]: memoryBytes }), []);
+});
+
+test('R31: what two masters placed on one node begins as far as there is room, and what is alone there always', () => {
+  const scene = new Scene('a');
+  const wishes = ['first', 'second', 'third'];
+  for (const wish of wishes) scene.wish(wish);
+  scene.join('a', { memoryBytes: 4_000 * MEGABYTE });
+  for (const _ of wishes) scene.look();
+  const [first, second, third] = wishes.map((wish) => scene.instance(wish).shards[0]!);
+  const offers = (megabytes: number) =>
+    scene.join('a', { memoryBytes: megabytes * MEGABYTE, incarnation: 2 });
+  const starts = (...runners: readonly (typeof first)[]) =>
+    runners.map((shard) => `start ${shard?.runnerId}`);
+  const held = (...runners: readonly (typeof first)[]) =>
+    Object.fromEntries(runners.map((shard) => [shard!.runnerId, shard!.memoryBytes]));
+  assert.deepEqual(plan(scene, 'a', []), starts(first, second, third));
+  offers(1_200);
+  assert.deepEqual(plan(scene, 'a', []), starts(first, second));
+  offers(600);
+  assert.deepEqual(plan(scene, 'a', []), starts(first));
+  assert.deepEqual(plan(scene, 'a', [second!.runnerId], [], held(second)), []);
+  offers(100);
+  assert.deepEqual(plan(scene, 'a', []), starts(first));
+});
+
+test('R31: what a person made by hand begins also where there is no room for it', () => {
+  const scene = new Scene('a');
+  const instances = ['one', 'two'].map((name) => instanceRecord(name, ['a' as NodeId]));
+  for (const instance of instances) scene.apply({ kind: 'InstanceCreated', instance });
+  scene.join('a', { memoryBytes: 1, incarnation: 2 });
+  assert.equal(plan(scene, 'a', []).length, 2);
 });

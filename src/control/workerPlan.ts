@@ -39,7 +39,7 @@ export function planWorker(
     }
   }
   const room = new Room(state.nodes.get(nodeId)?.memoryBytes ?? 0, wanted, memoryBytes);
-  const starts = missing.filter(({ shard }) => room.take(shard.memoryBytes));
+  const starts = missing.filter(({ instance, shard }) => room.take(instance, shard));
   const unwanted = [...supervised].filter((runnerId) => !wanted.has(runnerId));
   return [
     ...starts.map((start) => ({ kind: 'StartRunner' as const, ...start })),
@@ -49,10 +49,13 @@ export function planWorker(
 
 /**
  * The master gives memory anew as soon as an instance is deleted; its runner has it until it has ended (R31). Whoever
- * does not fit beside those that leave waits for their end, which is bounded. When nobody leaves, the master is right.
+ * does not fit beside those that leave waits for their end, which is bounded. Two masters that did not hear of each
+ * other may have given it twice: an instance that is declared waits then, until the one master places it anew. By
+ * itself it runs also on a node that offers less than when it was placed.
  */
 class Room {
   #freeBytes: number;
+  #isEmpty: boolean;
   readonly #isAnyLeaving: boolean;
 
   constructor(
@@ -62,12 +65,15 @@ class Room {
   ) {
     this.#freeBytes = offeredBytes;
     for (const bytes of memoryBytes.values()) this.#freeBytes -= bytes;
+    this.#isEmpty = memoryBytes.size === 0;
     this.#isAnyLeaving = [...memoryBytes.keys()].some((runnerId) => !wanted.has(runnerId));
   }
 
-  take(bytes: number): boolean {
-    if (this.#isAnyLeaving && bytes > this.#freeBytes) return false;
-    this.#freeBytes -= bytes;
+  take({ metaInstanceId }: InstanceRecord, { memoryBytes }: ShardRecord): boolean {
+    const isPlacedAnew = metaInstanceId !== null && !this.#isEmpty;
+    if (memoryBytes > this.#freeBytes && (this.#isAnyLeaving || isPlacedAnew)) return false;
+    this.#freeBytes -= memoryBytes;
+    this.#isEmpty = false;
     return true;
   }
 }

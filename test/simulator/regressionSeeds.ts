@@ -116,4 +116,12 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found:
       'The log of an older master had runners that their node had replaced and forgotten: nobody said that they had ended, and the wish waited for that for good.',
   },
+  {
+    seed: 207_522,
+    minutes: 0.75,
+    nodes: 3,
+    faults: ['sleep'],
+    found:
+      'A node began at once what two masters had placed on it, more than it offers; and what has begun nobody takes away.',
+  },
 ];

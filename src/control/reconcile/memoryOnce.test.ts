@@ -44,6 +44,36 @@ test('R31: a node that offers less than before keeps the only instance that it h
   assert.equal(scene.instance('first').instanceId, instanceId);
 });
 
+test('R31, R59: what two masters gave twice, and what does not fit into a new life of its node, goes elsewhere', () => {
+  const starts: readonly ((scene: Scene) => void)[] = [
+    // Its node has begun the first, and has no room for the second.
+    (scene) => scene.report(scene.instance('first'), 'ready'),
+    // The second waits for room in its second attempt.
+    (scene) => {
+      scene.report(scene.instance('first'), 'ready');
+      scene.report(scene.instance('second'), 'loading');
+      const { instanceId, attempt } = scene.instance('second');
+      scene.apply({ kind: 'InstanceRetrying', instanceId, attempt: attempt + 1 });
+    },
+    // Both ran in the life before; of these, the node begins the first.
+    (scene) => {
+      scene.report(scene.instance('first'), 'ready');
+      scene.report(scene.instance('second'), 'ready');
+      scene.join('a', { memoryBytes: 600 * MEGABYTE, incarnation: 3 });
+    },
+  ];
+  for (const start of starts) {
+    const scene = twoOnOneNode();
+    start(scene);
+    const { instanceId } = scene.instance('first');
+    scene.look();
+    scene.look();
+    assert.equal(scene.instance('first').instanceId, instanceId);
+    assert.deepEqual(scene.places('first'), ['a']);
+    assert.deepEqual(scene.places('second'), ['b']);
+  }
+});
+
 /** As the masters of two halves see it when they hear of each other: two instances where there is room for one. */
 function twoOnOneNode(): Scene {
   const scene = new Scene('a');
