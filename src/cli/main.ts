@@ -159,21 +159,25 @@ withTarget(program.command('bench'))
 program
   .command('doctor')
   .description(
-    'check this machine: Node.js, engine, memory, clock, home folder, join token, ports, multicast',
+    'check this machine: Node.js, engine, speed, memory, clock, home folder, join token, ports, multicast; and whether ' +
+      'a node answers at --url, or its port is free',
   )
+  .addOption(urlOption())
   .option('--json', 'print JSON', false)
   .addOption(homeOption('home folder of the node'))
-  .action((options: { json: boolean; home: string }) => doctor(options));
+  .action((options: { url: string; json: boolean; home: string }) => doctor(options));
 
 function withTarget(command: Command): Command {
   return command
-    .addOption(
-      new Option('--url <url>', 'address of a node')
-        .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
-        .env('SHOAL_URL'),
-    )
+    .addOption(urlOption())
     .addOption(new Option('--api-key <key>', 'key of the API, where it needs one').env('SHOAL_CLIENT_KEY'))
     .option('--json', 'print JSON', false);
+}
+
+function urlOption(): Option {
+  return new Option('--url <url>', 'address of a node')
+    .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
+    .env('SHOAL_URL');
 }
 
 function productVersion(): string {
