@@ -61,6 +61,8 @@ export const LIMITS = {
   heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
+  /** Of them in one message; one that missed more gets the state, which is shorter. */
+  appendEntries: 512,
   /** `Idempotency-Key` of a request that makes something. */
   idempotencyKeyCharacters: 256,
   /** An identifier of a node, instance, runner or task in a message between nodes. */

@@ -261,7 +261,9 @@ test('R8: a runner that fails and a node that is lost, in any order, are one fai
       }
       if (isBack) scene.judge(nodeId, 'alive');
       for (let look = 0; look < 20; look += 1) events.push(...scene.lookAfter(1_000));
-      const ofFirst = events.filter((event) => 'instanceId' in event && event.instanceId === first.instanceId);
+      const ofFirst = events.filter(
+        (event) => 'instanceId' in event && event.instanceId === first.instanceId,
+      );
       const count = (kind: ControlEvent['kind']) => ofFirst.filter((event) => event.kind === kind).length;
       assert.ok(count('InstanceFailed') <= 1, 'counted once');
       assert.ok(scene.of('m').consecutiveFailures <= 1);
