@@ -51,8 +51,16 @@ export async function callApi(
   throw asShoalError(body, `the node answered ${response.status}`);
 }
 
-export async function callJson<Answer>(target: ApiTarget, path: string, body?: unknown): Promise<Answer> {
-  const response = await callApi(target, path, body === undefined ? {} : { body });
+export async function callJson<Answer>(
+  target: ApiTarget,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const response = await callApi(target, path, {
+    ...(body === undefined ? {} : { body }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   return (await response.json()) as Answer;
 }
 

@@ -21,7 +21,11 @@ const BUSY_SHARE = 0.9;
 const LEAST_MEMORY_BYTES = 1024 ** 3;
 const LEAST_DISK_BYTES = 1024 ** 3;
 
-export async function doctor(options: { readonly json: boolean; readonly home: string }): Promise<void> {
+export async function doctor(options: {
+  readonly url: string;
+  readonly json: boolean;
+  readonly home: string;
+}): Promise<void> {
   const findings = [
     checkNode(),
     await checkEngine(),
@@ -30,7 +34,7 @@ export async function doctor(options: { readonly json: boolean; readonly home: s
     checkClock(options.home),
     checkHome(options.home),
     checkToken(options.home),
-    await checkApiPort(),
+    await checkApiPort(options.url),
     await checkPeerPort(),
     await checkMulticast(),
   ];

@@ -23,6 +23,8 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+const at = (port: number) => `http://127.0.0.1:${port}`;
+
 function close(server: Server): Promise<void> {
   return new Promise((resolve, reject) => {
     server.close((error) => (error === undefined ? resolve() : reject(error)));
@@ -54,14 +56,14 @@ test('a port is free, a node has it, or another program', async () => {
   const free = createServer();
   const port = await listen(free);
   await close(free);
-  assert.deepEqual([(await checkApiPort(port)).found, (await checkPeerPort(port)).ok], ['free', true]);
+  assert.deepEqual([(await checkApiPort(at(port))).found, (await checkPeerPort(port)).ok], ['free', true]);
 
   const node = createHttpServer((_, response) => response.end('{"node_id":"n1"}'));
-  assert.match((await checkApiPort(await listen(node))).found, /a node is running here/);
+  assert.match((await checkApiPort(at(await listen(node)))).found, /a node is running here/);
   await close(node);
 
   const other = createHttpServer((_, response) => response.end('hello'));
-  const taken = await checkApiPort(await listen(other));
+  const taken = await checkApiPort(at(await listen(other)));
   assert.equal(taken.ok, false);
   assert.match(taken.found, /it is taken; choose another with --api-port/);
   await close(other);

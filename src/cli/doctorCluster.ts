@@ -15,11 +15,11 @@ import { DEFAULT_PEER_PORT } from '../cluster/link/tlsPeerLinks.js';
 import { NodeKey } from '../cluster/nodeKey.js';
 import { TIMES } from '../shared/limits.js';
 import type { Finding } from './finding.js';
-import { DEFAULT_API_PORT } from './upOptions.js';
 
 const API_LIMIT_MS = 2_000;
 const MULTICAST_LIMIT_MS = 3_000;
-const LOOPBACK = '127.0.0.1';
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
 
 /** A clock that stands before what this machine has already written is wrong; other nodes would refuse its words. */
 export function checkClock(home: string, now = Date.now()): Finding {
@@ -48,11 +48,14 @@ export function checkToken(home: string): Finding {
   }
 }
 
-export async function checkApiPort(port = DEFAULT_API_PORT): Promise<Finding> {
-  const check = `port ${port} of ${LOOPBACK} for the API`;
-  const problem = await whyNotListen({ port, host: LOOPBACK });
+/** @param url where the API of a node on this machine is, or shall be */
+export async function checkApiPort(url: string): Promise<Finding> {
+  const { hostname, port: given, protocol } = new URL(url);
+  const port = given === '' ? (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT) : Number(given);
+  const check = `port ${port} of ${hostname} for the API`;
+  const problem = await whyNotListen({ port, host: hostname.replace(/^\[|\]$/g, '') });
   if (problem === null) return { check, ok: true, found: 'free' };
-  if (await answersAsNode(port)) return { check, ok: true, found: 'a node is running here' };
+  if (await answersAsNode(url)) return { check, ok: true, found: 'a node is running here' };
   return { check, ok: false, found: `${problem}; choose another with --api-port` };
 }
 
@@ -82,10 +85,10 @@ function whyNotListen(options: ListenOptions): Promise<string | null> {
   });
 }
 
-async function answersAsNode(port: number): Promise<boolean> {
+async function answersAsNode(url: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(API_LIMIT_MS);
-    const response = await fetch(`http://${LOOPBACK}:${port}/health`, { signal });
+    const response = await fetch(new URL('/health', url), { signal });
     return typeof ((await response.json()) as { node_id?: unknown }).node_id === 'string';
   } catch {
     return false;
