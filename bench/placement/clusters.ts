@@ -1,8 +1,25 @@
 /** Models and clusters of the sizes that people have, drawn from a seed. */
-import type { LinkFacts, ModelShape, NodeResources } from '../../src/control/placement/types.js';
+import type {
+  LinkFacts,
+  ModelShape,
+  NodeResources,
+  PlacementWish,
+} from '../../src/control/placement/types.js';
 import type { ModelId, NodeId } from '../../src/shared/ids.js';
 
 const GIGABYTE = 1e9;
+
+/** What somebody asks for who asks for nothing in particular. */
+export const WISH: PlacementWish = {
+  sharding: 'Pipeline',
+  transport: 'Ring',
+  minNodes: null,
+  nodeIds: null,
+  requireRdma: false,
+  preferSpeed: false,
+  contextTokens: 4_096,
+  sequences: 4,
+};
 
 export interface Drawn {
   /** 0 to 1 */

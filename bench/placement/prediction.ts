@@ -17,6 +17,7 @@ import type { ModelId, NodeId } from '../../src/shared/ids.js';
 import { fasterOf, type NodeSpeed } from '../../src/shared/nodeSpeed.js';
 import { placementShape } from '../../src/worker/placementShape.js';
 import { FORMATS, type Format, randomModel, type ShapeName } from '../engine/randomModel.js';
+import { WISH } from './clusters.js';
 
 const [shapeName = 'qwen3-0.6b', threadCounts] = process.argv.slice(2);
 const ROUNDS = 3;
@@ -92,16 +93,7 @@ function predict(model: ModelShape, speed: NodeSpeed, parameters = COST_PARAMETE
     hasModelFiles: true,
     backends: ['cpu'],
   };
-  const wish = {
-    sharding: 'Pipeline',
-    transport: 'Ring',
-    minNodes: null,
-    nodeIds: null,
-    requireRdma: false,
-    preferSpeed: false,
-    contextTokens: 1_024,
-    sequences: 1,
-  } as const;
+  const wish = { ...WISH, contextTokens: 1_024, sequences: 1 };
   const result = place({ model, nodes: [node], links: [], wish }, parameters);
   if (result.kind === 'refused') throw new Error(result.message);
   return result.prediction;

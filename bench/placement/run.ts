@@ -16,22 +16,12 @@ import type {
   PlacementWish,
 } from '../../src/control/placement/types.js';
 import { median } from '../median.js';
-import { drawFrom, linksOf, modelOf, nodesOf } from './clusters.js';
+import { drawFrom, linksOf, modelOf, nodesOf, WISH } from './clusters.js';
 
 const ROUNDS = 31;
 /** Of each case: of their first answers, the median counts. */
 const PROCESSES = 3;
 const CLUSTERS = 500;
-const WISH: PlacementWish = {
-  sharding: 'Pipeline',
-  transport: 'Ring',
-  minNodes: null,
-  nodeIds: null,
-  requireRdma: false,
-  preferSpeed: false,
-  contextTokens: 4_096,
-  sequences: 4,
-};
 const SMALL = modelOf(32, 4.5, 4_096);
 const LARGE = modelOf(80, 40, 8_192);
 const GIANT = modelOf(126, 230, 16_384);

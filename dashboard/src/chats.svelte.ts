@@ -1,6 +1,6 @@
 /** The conversations of this browser, and the answers that are on their way. */
 
-import { TIMES } from '../../src/shared/limits.js';
+import { PATIENT_HEADERS } from '../../src/shared/preferWait.js';
 import { isUnauthorized, toPageFault } from '../model/api.js';
 import { AnswerReader, chatBody } from '../model/chatAnswer.js';
 import {
@@ -23,8 +23,6 @@ import { readLocal, writeLocal } from './storage.js';
 const NAME = 'shoal.conversations';
 /** An answer that grows is written down this often at most, and when it ends. */
 const WRITE_MS = 1_000;
-/** A person would rather wait for a model that is being started anew than be refused. */
-const PATIENT = { prefer: `wait=${TIMES.placeWaitMs / 1_000}` };
 
 class Chats {
   all = $state.raw<readonly Conversation[]>(readConversations(readLocal(NAME)));
@@ -101,7 +99,7 @@ class Chats {
       const onHeaders = (headers: Headers) => change((message) => reader.headers(message, headers));
       const onComment = (text: string) => change((message) => reader.comment(message, text));
       const body = chatBody(conversation);
-      const options = { onHeaders, onComment, headers: PATIENT };
+      const options = { onHeaders, onComment, headers: PATIENT_HEADERS };
       const events = cluster.api.events('POST', path, body, signal, options);
       for await (const event of events) {
         if (event !== null) change((message) => reader.event(message, event.data, performance.now()));

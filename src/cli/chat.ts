@@ -1,7 +1,7 @@
 /** `shoal chat`: one question, or a conversation. */
 import { createInterface } from 'node:readline/promises';
 import { toFault } from '../shared/errors.js';
-import { TIMES } from '../shared/limits.js';
+import { PATIENT_HEADERS } from '../shared/preferWait.js';
 import { type ApiTarget, callApi, readEvents } from './client.js';
 import { formatFault, printable } from './output.js';
 
@@ -23,9 +23,6 @@ interface ChatChunk {
   }[];
 }
 
-/** A person would rather wait for a model that is being started anew than be refused. */
-const PATIENT = { prefer: `wait=${TIMES.placeWaitMs / 1_000}` };
-
 type Options = ApiTarget & ChatOptions & { readonly json: boolean };
 
 export async function chat(model: string, prompt: string | undefined, options: Options): Promise<void> {
@@ -36,7 +33,7 @@ export async function chat(model: string, prompt: string | undefined, options: O
     if (options.json) {
       const response = await callApi(options, '/v1/chat/completions', {
         body: body(model, messages, options, false),
-        headers: PATIENT,
+        headers: PATIENT_HEADERS,
       });
       process.stdout.write(`${await response.text()}\n`);
       return;
@@ -82,7 +79,7 @@ async function answer(
 ): Promise<string> {
   const request = {
     body: body(model, messages, options, true),
-    headers: PATIENT,
+    headers: PATIENT_HEADERS,
     ...(signal === undefined ? {} : { signal }),
   };
   const response = await callApi(options, '/v1/chat/completions', request);

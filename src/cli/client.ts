@@ -1,4 +1,6 @@
 /** Calls a node's API for the commands. Errors come back as `ShoalError`s. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, type ErrorCode, ShoalError } from '../shared/errors.js';
 
 export interface ApiTarget {
@@ -40,15 +42,29 @@ export async function callApi(
     });
   } catch (error) {
     if (request.signal?.aborted) throw new ShoalError('cancelled', 'cancelled');
-    const reason = ((error as Error).cause as Error | undefined)?.message ?? (error as Error).message;
-    throw new ShoalError(
-      'not_ready',
-      `no node answers at ${target.url} (${reason}); start one with shoal up`,
-    );
+    throw unanswered(target, error as Error);
   }
   if (response.ok) return response;
   const body = (await response.json().catch(() => ({}))) as ErrorBody;
   throw asShoalError(body, `the node answered ${response.status}`);
+}
+
+/**
+ * Has something made, once: when the answer is lost on its way, the same is asked again with the same key.
+ * @throws {ShoalError} as `callApi`
+ */
+export async function makeOnce<Answer>(target: ApiTarget, path: string, body: unknown): Promise<Answer> {
+  const headers = { 'idempotency-key': randomUUID() };
+  for (let left = ATTEMPTS - 1; ; left -= 1) {
+    try {
+      const response = await callApi(target, path, { body, headers });
+      return (await response.json()) as Answer;
+    } catch (error) {
+      const isLost = !(error instanceof ShoalError) || error.code === 'node_lost';
+      if (!isLost || left === 0) throw error;
+      await sleep(PAUSE_MS);
+    }
+  }
 }
 
 export async function callJson<Answer>(
@@ -82,6 +98,19 @@ export async function* readEvents(response: Response): AsyncGenerator<unknown> {
     }
   }
   throw new ShoalError('internal_error', 'the stream was cut off before its end');
+}
+
+const ATTEMPTS = 3;
+const PAUSE_MS = 500;
+/** The connection was there: the node may have done what it was asked, and its answer is lost. */
+const BROKEN_OFF: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+function unanswered({ url }: ApiTarget, error: Error): ShoalError {
+  const cause = error.cause as NodeJS.ErrnoException | undefined;
+  const reason = cause?.message ?? error.message;
+  return BROKEN_OFF.has(cause?.code ?? '')
+    ? new ShoalError('node_lost', `the node at ${url} broke off before it answered (${reason})`)
+    : new ShoalError('not_ready', `no node answers at ${url} (${reason}); start one with shoal up`);
 }
 
 function asShoalError(body: ErrorBody, otherwise: string): ShoalError {

@@ -1,6 +1,6 @@
 /** `shoal deploy`: says what shall run, and where it went. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ApiTarget, callJson } from './client.js';
+import { type ApiTarget, callJson, makeOnce } from './client.js';
 import { printable } from './output.js';
 import { findEntry, type StateForm } from './stateForm.js';
 import { wishOutcome } from './wishText.js';
@@ -31,7 +31,7 @@ export async function deploy(model: string, options: DeployOptions): Promise<voi
     context_length: context,
     max_sequences: sequences,
   };
-  const taken = await callJson<{ meta_instance_id: string }>(options, '/meta_instance', body);
+  const taken = await makeOnce<{ meta_instance_id: string }>(options, '/meta_instance', body);
   const state = await whenPlaced(options, taken.meta_instance_id);
   const wish = state.meta_instances[taken.meta_instance_id];
   if (options.json) {

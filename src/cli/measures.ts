@@ -98,6 +98,7 @@ export function clusterFigures(
     links: links.peers.size,
     instances: state.instances.size,
     runningTasks: [...tasksIn(state)].length,
+    waitingRequests: cluster.placelessTasks,
     generationsAway,
     generationsHere,
   };

@@ -222,6 +222,11 @@ export class ClusterNode {
     return this.#core.taskOf(commandId);
   }
 
+  /** Requests of this node's clients that have no place now, and wait for one. */
+  get placelessTasks(): number {
+    return this.#core.placelessTasks;
+  }
+
   runnerChanged(runner: RunnerReport): void {
     this.#handle({ kind: 'RunnerChanged', runner });
   }

@@ -375,6 +375,11 @@ export const TIMES = {
   collectiveConnectMs: 30_000,
   /** Once one path to a rank works, the others have this long to show that they are faster. */
   collectiveRivalPathMs: 250,
+  /**
+   * A rank that lives must answer a step, and come to a sum, within this: longer than any request waits for its first or
+   * its next token.
+   */
+  rankAnswerMs: 120_000,
   /** A closing link between ranks may take this long to hand over its last words. */
   collectiveFarewellMs: 500,
   /** The other end of a side channel's pipe must have opened it within this. */

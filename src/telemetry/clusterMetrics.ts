@@ -11,6 +11,8 @@ export interface ClusterFigures {
   readonly links: number;
   readonly instances: number;
   readonly runningTasks: number;
+  /** Requests of this node's clients that wait for a place. */
+  readonly waitingRequests: number;
   /** Generations of this node's clients on other nodes, and of other nodes' clients here. */
   readonly generationsAway: number;
   readonly generationsHere: number;
@@ -35,6 +37,11 @@ export function addClusterGauges(gauge: AddGauge, read: () => ClusterFigures): v
   gauge('shoal_links', 'Open links to other nodes.', () => read().links);
   gauge('shoal_instances', 'Instances in the state.', () => read().instances);
   gauge('shoal_running_tasks', 'Requests that run anywhere in the cluster.', () => read().runningTasks);
+  gauge(
+    'shoal_waiting_requests',
+    'Requests of clients of this node that have no instance yet, or have lost theirs.',
+    () => read().waitingRequests,
+  );
   gauge(
     'shoal_generations_away',
     'Generations for clients of this node on others.',

@@ -24,6 +24,7 @@ const alone: ClusterFigures = {
   links: 0,
   instances: 1,
   runningTasks: 4,
+  waitingRequests: 5,
   generationsAway: 1,
   generationsHere: 0,
 };
@@ -113,6 +114,7 @@ test('R72: metrics count requests, tokens and runner failures, and measure load 
       links: 2,
       instances: 1,
       running_tasks: 4,
+      waiting_requests: 5,
       generations_away: 1,
       generations_here: 0,
     })) {

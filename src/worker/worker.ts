@@ -165,7 +165,8 @@ export class Worker {
       else sideChannel?.close();
       this.#finding.delete(runnerId);
     } catch (error) {
-      cluster.runnerChanged(notFound(runnerId, toFault(error)));
+      // Of one that is not wanted any more nobody would say that it is gone again.
+      if (this.#finding.has(runnerId)) cluster.runnerChanged(notFound(runnerId, toFault(error)));
     }
   }
 

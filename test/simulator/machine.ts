@@ -21,7 +21,10 @@ import { FakeWorker } from './runners.js';
 import { Api, type StreamMessage, Streams } from './streams.js';
 import type { World } from './world.js';
 
-export type Core = Pick<NodeCore, 'handle' | 'state' | 'role' | 'epoch' | 'isUpToDate' | 'position'>;
+export type Core = Pick<
+  NodeCore,
+  'handle' | 'state' | 'role' | 'epoch' | 'isUpToDate' | 'position' | 'placelessTasks'
+>;
 
 export const NODE_MEMORY_BYTES = 16_000_000_000;
 

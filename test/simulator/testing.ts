@@ -41,6 +41,10 @@ class HarmedCore implements Core {
     return this.#core.role;
   }
 
+  get placelessTasks(): number {
+    return this.#core.placelessTasks;
+  }
+
   get epoch(): NodeCore['epoch'] {
     return this.#core.epoch;
   }

@@ -34,7 +34,10 @@ for (const phase of ['connecting', 'loading', 'warming_up', 'ready'] as const) {
     const asked = story.world.processes.map((process, at) => story.ask(process, `t${at}`));
     story.pass(500);
     assert.ok(asked.every((one) => one.isOpen() && !one.isPlaced()));
+    const waiting = () => story.world.processes.map(({ core }) => core.placelessTasks);
+    assert.deepEqual(new Set(waiting()), new Set([1]));
     for (const one of asked) served(story, one);
+    assert.deepEqual(new Set(waiting()), new Set([0]));
     story.settle();
   });
 }

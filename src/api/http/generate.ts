@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Fault, ShoalError } from '../../shared/errors.js';
 import type { GenerationRequest, GenerationStats } from '../../shared/generation.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
+import { preferredWaitMs } from '../../shared/preferWait.js';
 import type { ApiContext } from '../context.js';
 import type { GenerationMove } from '../ports.js';
 import { httpFault } from './errors.js';
@@ -14,7 +15,6 @@ import { EventStream } from './eventStream.js';
 import { type AnswerEvent, readEvents } from './events.js';
 import { requestedFailpoint } from './failpointHeader.js';
 import { type RequestLifetime, untilAborted } from './lifetime.js';
-import { preferredWaitMs } from './preferHeader.js';
 
 /** How a protocol writes a stream. Every method returns whole events in wire form; '' writes nothing. */
 export interface StreamFormat {
@@ -116,7 +116,7 @@ async function run(
   const failpoint = requestedFailpoint(request, context);
   const asked = failpoint === null ? generation : { ...generation, failpoint };
   const accepted = await untilAborted(
-    context.generations.generate(asked, signal, { onMoved, placeWaitMs: preferredWaitMs(request) }),
+    context.generations.generate(asked, signal, { onMoved, placeWaitMs: preferredWaitMs(request.headers) }),
     signal,
   );
   request.outcome.instanceId = accepted.instanceId;

@@ -89,6 +89,11 @@ export class NodeCore {
     return this.#tasks.find(commandId)?.taskId ?? null;
   }
 
+  /** Requests of this node's clients that have no place now, and wait for one. */
+  get placelessTasks(): number {
+    return this.#tasks.placeless;
+  }
+
   handle(input: NodeInput, instant: Instant): NodeOutput[] {
     const now = instant.monotonicMs;
     this.#context.outputs = [];

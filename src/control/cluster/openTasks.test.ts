@@ -69,7 +69,19 @@ test('R1: a request ends once, with where it ran and how it ended', () => {
   assert.equal(tasks.end(id('t'), 'failed'), 'a');
   assert.equal(tasks.end(id('t'), 'complete'), null);
   assert.deepEqual([...tasks.ended], [['t', 'failed']]);
-  assert.equal(tasks.size, 0);
+  assert.equal(tasks.records.size, 0);
+});
+
+test('R16, R72: those that wait for a place are counted, also when they have lost one, until they have one or end', () => {
+  const tasks = setUp('t', 'other');
+  assert.equal(tasks.placeless, 2);
+  const placed = tasks.assigned(assignment('t'), nodeFact(), 0);
+  assert.equal(tasks.placeless, 1);
+  tasks.moving(placed as OpenTask, { ...UNMOVED, count: 1 });
+  assert.equal(tasks.placeless, 2);
+  tasks.end(id('t'), 'failed');
+  tasks.end(id('other'), 'cancelled');
+  assert.equal(tasks.placeless, 0);
 });
 
 test('the requests that run on a node, and those past their deadline, are found', () => {

@@ -50,8 +50,9 @@ export class OpenTasks {
     return this.#ended;
   }
 
-  get size(): number {
-    return this.#open.size;
+  /** Those that have no place now, and wait for one. */
+  get placeless(): number {
+    return [...this.#open.values()].filter(({ record }) => record === null).length;
   }
 
   add(task: OpenTask): void {

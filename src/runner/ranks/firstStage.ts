@@ -1,5 +1,6 @@
 import type { Engine, EngineCapacity } from '../../engine/contract.js';
 import { ShoalError } from '../../shared/errors.js';
+import { TIMES } from '../../shared/limits.js';
 import type { Drawing, StepMachine, StepOutcome, StepPlan } from '../step/contract.js';
 import { outcomeOf, stepOf } from '../step/wholeModel.js';
 import type { Inbox, Outbox } from './mailbox.js';
@@ -16,6 +17,8 @@ export interface FirstStageComponents {
   readonly next: Outbox;
   /** From the last stage. */
   readonly outcomes: Inbox;
+  /** Milliseconds of a clock that never goes back. @default performance.now */
+  readonly clock?: () => number;
 }
 
 /**
@@ -28,6 +31,10 @@ export class FirstStage implements StepMachine {
   readonly #bounds: MessageBounds;
   /** Tokens that each step on its way was to draw, oldest first. */
   readonly #awaited: number[] = [];
+  readonly #clock: () => number;
+  /** How long the oldest of them has been waited for, and when that was looked at last. */
+  #waitedMs = 0;
+  #lookedAt = 0;
   /** What the other ranks have not been told yet. */
   #operations: SequenceOperation[] = [];
 
@@ -35,6 +42,7 @@ export class FirstStage implements StepMachine {
     this.depth = worldSize;
     this.#components = components;
     this.#bounds = boundsOf(components.engine);
+    this.#clock = components.clock ?? (() => performance.now());
   }
 
   get capacity(): EngineCapacity {
@@ -74,17 +82,43 @@ export class FirstStage implements StepMachine {
     this.#requireNoMail();
     const step = { ...plan, input: { ...plan.input, tokens: null } };
     this.#send(step, result.hidden);
+    if (this.#awaited.length === 0) this.#waitAnew();
     this.#awaited.push(plan.draws.reduce((sum, { length }) => sum + length, 0));
     return null;
   }
 
   take(): StepOutcome | null {
     const { outcomes } = this.#components;
-    if (!outcomes.hasMail) return null;
+    if (!outcomes.hasMail) {
+      this.#requireAnswer();
+      return null;
+    }
+    this.#waitAnew();
     const draws = this.#awaited.shift() ?? 0;
     const outcome = outcomes.next((bytes) => readOutcome(bytes, draws, this.#bounds));
     if (outcome.kind === 'drawn') return outcome;
     return { kind: 'failed', error: ShoalError.fromFault(outcome.fault) };
+  }
+
+  #waitAnew(): void {
+    this.#waitedMs = 0;
+    this.#lookedAt = this.#clock();
+  }
+
+  /**
+   * A rank that shows signs of life and answers no step would keep the instance from ever serving again: the requests end
+   * by their deadlines, and the next ones wait behind them.
+   * @throws {ShoalError} `deadline_exceeded`, which names the rank that has the answer
+   */
+  #requireAnswer(): void {
+    if (this.#awaited.length === 0) return;
+    const now = this.#clock();
+    // While this rank itself computed, or stood still, the answer may have come as far as the other thread.
+    this.#waitedMs += Math.min(now - this.#lookedAt, TIMES.heartbeatMs);
+    this.#lookedAt = now;
+    if (this.#waitedMs < TIMES.rankAnswerMs) return;
+    const what = `has not answered a step for ${TIMES.rankAnswerMs} ms, nor has any rank ended`;
+    throw this.#components.outcomes.fault('deadline_exceeded', what);
   }
 
   /** What was answered too much would be taken for the answer to the next step. */

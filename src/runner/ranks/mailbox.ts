@@ -1,7 +1,7 @@
 /** Messages from and to one other rank, which lie in the memory that the thread with the links shares. */
 import type { BlockingCollective, Ticket } from '../../collective/bridge/blockingCollective.js';
 import { RankNames } from '../../collective/culprit.js';
-import type { ShoalError } from '../../shared/errors.js';
+import type { ErrorCode, ShoalError } from '../../shared/errors.js';
 import { FrameError } from '../../shared/frames.js';
 import type { Patience } from './patience.js';
 
@@ -59,7 +59,12 @@ export class Inbox {
 
   /** The fault of a rank that says what none says. @param rank @default the one that the messages are of */
   blame(what: string, rank: number = this.#from.rank): ShoalError {
-    return new RankNames(this.#from.names).fault('peer_protocol_error', rank, `is not understood: ${what}`);
+    return this.fault('peer_protocol_error', `is not understood: ${what}`, rank);
+  }
+
+  /** A fault of a rank, by default the one that the messages are of. @param what as of `RankNames.fault` */
+  fault(code: ErrorCode, what: string, rank: number = this.#from.rank): ShoalError {
+    return new RankNames(this.#from.names).fault(code, rank, what);
   }
 
   #expect(room: Uint8Array): void {

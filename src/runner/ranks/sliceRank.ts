@@ -2,7 +2,7 @@
 import { BlockingCollective } from '../../collective/bridge/blockingCollective.js';
 import { allocateBridge, type BridgeMemory } from '../../collective/bridge/layout.js';
 import type { Engine, SliceSums } from '../../engine/contract.js';
-import { LIMITS } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { RunnerPart } from '../../shared/runnerProtocol.js';
 import { Inbox, Outbox } from './mailbox.js';
 import type { Patience } from './patience.js';
@@ -33,8 +33,8 @@ export class SliceRank {
     this.#patience = patience;
     this.sums = {
       allocate: (length) => ranks.allocateFloats(length),
-      // The ranks meet in it, and each of them may be held up for long; those that are gone end it.
-      sum: (buffer) => patience.wait(ranks.allReduce(buffer, null)),
+      // The ranks meet in it, and each of them may be held up for long; who never comes is named.
+      sum: (buffer) => patience.wait(ranks.allReduce(buffer, TIMES.rankAnswerMs)),
     };
   }
 

@@ -13,6 +13,23 @@ export interface RankData {
 
 export const CONTROL = { asked: 0, answered: 1 } as const;
 
+/**
+ * Blocks until a number of `control` has changed. A wait that was woken proves nothing: `notify` comes after the number,
+ * and when its thread was halted between the two, it wakes who waits already for the next number.
+ * @returns whether it has changed within the limit
+ */
+export function waitForChange(
+  control: Int32Array,
+  index: number,
+  from: number,
+  limitMs = Number.POSITIVE_INFINITY,
+): boolean {
+  while (Atomics.load(control, index) === from) {
+    if (Atomics.wait(control, index, from, limitMs) === 'timed-out') return false;
+  }
+  return true;
+}
+
 export type Command =
   | {
       readonly kind: 'open';

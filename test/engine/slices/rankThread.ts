@@ -3,7 +3,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Engine } from '../../../src/engine/contract.js';
 import { openTensorSlice } from '../../../src/engine/llama/slice/open.js';
 import { ShoalError } from '../../../src/shared/errors.js';
-import { type Answer, CONTROL, type Command, type RankData } from './rankCommands.js';
+import { type Answer, CONTROL, type Command, type RankData, waitForChange } from './rankCommands.js';
 import { SharedSums } from './sharedSums.js';
 
 const { port, control } = workerData as RankData;
@@ -11,7 +11,7 @@ let engine: Engine | null = null;
 let sums: SharedSums | null = null;
 
 for (let asked = 0; ; asked += 1) {
-  Atomics.wait(control, CONTROL.asked, asked);
+  waitForChange(control, CONTROL.asked, asked);
   const command = receiveMessageOnPort(port)?.message as Command | undefined;
   if (command === undefined) throw new Error('asked without a command');
   port.postMessage(answerTo(command));

@@ -7,7 +7,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import type { Engine, EngineOptions, StepInput, StepResult } from '../../../src/engine/contract.js';
 import { openTensorSlice, sliceSumFloats } from '../../../src/engine/llama/slice/open.js';
 import { ShoalError } from '../../../src/shared/errors.js';
-import { type Answer, CONTROL, type Command } from './rankCommands.js';
+import { type Answer, CONTROL, type Command, waitForChange } from './rankCommands.js';
 import { type Perturbation, SharedSums, sumsMemory } from './sharedSums.js';
 
 const RANK_THREAD = fileURLToPath(new URL('rankThread.js', import.meta.url));
@@ -160,8 +160,8 @@ class RankThread {
   }
 
   answer(): Answer {
-    const outcome = Atomics.wait(this.#control, CONTROL.answered, this.#answered, LIMIT_MS);
-    if (outcome === 'timed-out') throw new Error('a rank did not answer');
+    if (!waitForChange(this.#control, CONTROL.answered, this.#answered, LIMIT_MS))
+      throw new Error('a rank did not answer');
     this.#answered += 1;
     return receiveMessageOnPort(this.#port)?.message as Answer;
   }
