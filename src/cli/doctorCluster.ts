@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isLoopback } from '../api/http/access.js';
 import { readClusterToken } from '../cluster/clusterKey.js';
 import { announcedAddresses } from '../cluster/discovery/interfaces.js';
 import { MulticastDiscovery } from '../cluster/discovery/multicastDiscovery.js';
@@ -18,8 +19,8 @@ import type { Finding } from './finding.js';
 
 const API_LIMIT_MS = 2_000;
 const MULTICAST_LIMIT_MS = 3_000;
+const LOOPBACK = '127.0.0.1';
 const HTTP_PORT = 80;
-const HTTPS_PORT = 443;
 
 /** A clock that stands before what this machine has already written is wrong; other nodes would refuse its words. */
 export function checkClock(home: string, now = Date.now()): Finding {
@@ -48,15 +49,27 @@ export function checkToken(home: string): Finding {
   }
 }
 
-/** @param url where the API of a node on this machine is, or shall be */
-export async function checkApiPort(url: string): Promise<Finding> {
-  const { hostname, port: given, protocol } = new URL(url);
-  const port = given === '' ? (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT) : Number(given);
-  const check = `port ${port} of ${hostname} for the API`;
-  const problem = await whyNotListen({ port, host: hostname.replace(/^\[|\]$/g, '') });
-  if (problem === null) return { check, ok: true, found: 'free' };
-  if (await answersAsNode(url)) return { check, ok: true, found: 'a node is running here' };
-  return { check, ok: false, found: `${problem}; choose another with --api-port` };
+/** A node that answers, or, at an address of this machine, a port that one could have. */
+export async function checkApi(url: string): Promise<Finding> {
+  const check = `API at ${url}`;
+  const address = readUrl(url);
+  if (address === null) return { check, ok: false, found: 'that is no address of a node' };
+  if (await answersAsNode(url)) return { check, ok: true, found: 'a node answers' };
+  if (!isLoopback(address.hostname)) {
+    return {
+      check,
+      ok: false,
+      found: 'no node answers there; is it up, and does --api-host let others reach it?',
+    };
+  }
+  const problem = await whyNotListen({ port: Number(address.port || HTTP_PORT), host: LOOPBACK });
+  return problem === null
+    ? { check, ok: true, found: 'no node yet, and the port is free' }
+    : { check, ok: false, found: `${problem}; choose another with --api-port` };
+}
+
+function readUrl(text: string): URL | null {
+  return /^https?:/.test(text) && URL.canParse(text) ? new URL(text) : null;
 }
 
 /** A port that is taken is no problem by itself: a node takes any free one then, unless it was told which. */

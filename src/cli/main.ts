@@ -159,22 +159,23 @@ withTarget(program.command('bench'))
 program
   .command('doctor')
   .description(
-    'check this machine: Node.js, engine, memory, clock, home folder, join token, ports, multicast',
+    'check this machine: Node.js, engine, speed, memory, clock, home folder, join token, ports, multicast; and whether ' +
+      'a node answers at --url, or its port is free',
   )
-  .addOption(urlOption('address where the API of a node on this machine is, or shall be'))
+  .addOption(urlOption())
   .option('--json', 'print JSON', false)
   .addOption(homeOption('home folder of the node'))
   .action((options: { url: string; json: boolean; home: string }) => doctor(options));
 
 function withTarget(command: Command): Command {
   return command
-    .addOption(urlOption('address of a node'))
+    .addOption(urlOption())
     .addOption(new Option('--api-key <key>', 'key of the API, where it needs one').env('SHOAL_CLIENT_KEY'))
     .option('--json', 'print JSON', false);
 }
 
-function urlOption(description: string): Option {
-  return new Option('--url <url>', description)
+function urlOption(): Option {
+  return new Option('--url <url>', 'address of a node')
     .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
     .env('SHOAL_URL')
     .argParser(nodeUrl);

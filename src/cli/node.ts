@@ -153,7 +153,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   const speed = meterSpeed(options, leftovers, () => isIdle(parts, worker), log);
   const readOwn = () => readRegister(parts, { worker, linkSpeeds, speed }, apiUrl ?? '');
   const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
-  const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
+  const failpoints = new Failpoints({ nodeId, calls, worker, links, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
   const hour = new LastHour({
     read: () => readHour({ nodeId, cluster, registers, readRegister: readOwn }),

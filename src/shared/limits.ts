@@ -46,6 +46,8 @@ export const LIMITS = {
   /** The same for MetaInstances, and the newest errors that each of them keeps. */
   deletedMetaInstances: 1_000,
   metaInstanceErrors: 20,
+  /** MetaInstances of a cluster; one more is refused with `queue_full`. */
+  metaInstances: 512,
   /** Times that a failed instance of a MetaInstance is started anew where it is, before it goes elsewhere. */
   instanceRetries: 3,
   /** Models whose files one node holds, and layers of one model, in a message between nodes. */
