@@ -156,6 +156,8 @@ const instance = z
     transport,
     attempt: count,
     failure: failure.nullable(),
+    // Nodes and logs of earlier versions do not count them.
+    excused: count.default(0),
     contextLength: count,
     maxSequences: count,
     cacheCells: count,
