@@ -120,6 +120,7 @@ function instance(count: number): InstanceRecord {
     metaInstanceId: null,
     attempt: 1,
     failure: null,
+    excused: 0,
     modelId: `model-${count % 10}` as ModelId,
     sharding: 'Pipeline',
     transport: 'Ring',

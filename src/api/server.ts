@@ -6,7 +6,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { LIMITS, TIMES } from '../shared/limits.js';
@@ -18,7 +17,8 @@ import type { ApiComponents, ApiContext } from './context.js';
 import { type DashboardOptions, registerDashboard } from './dashboard/routes.js';
 import { registerDebug } from './debug/routes.js';
 import { createAccessCheck } from './http/access.js';
-import { errorBody, httpFault, sendFault } from './http/errors.js';
+import { answerBrokenHttp } from './http/brokenHttp.js';
+import { httpFault, sendFault } from './http/errors.js';
 import { acceptOnlyJson } from './http/json.js';
 import { Lifetimes } from './http/lifetime.js';
 import { answerUnknownRoutes } from './http/notFound.js';
@@ -117,23 +117,6 @@ const SAFE_REQUEST_ID = /^[\w-]{1,64}$/;
 function requestId(request: { headers: IncomingMessage['headers'] }): string {
   const sent = request.headers['x-request-id'];
   return typeof sent === 'string' && SAFE_REQUEST_ID.test(sent) ? sent : `req-${randomUUID()}`;
-}
-
-/** Bytes that are not HTTP, or headers past the limits of the parser. */
-function answerBrokenHttp(_error: Error, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const body = JSON.stringify(
-    errorBody({
-      code: 'invalid_request',
-      message: 'This is not an HTTP/1.1 request that the node can read.',
-    }),
-  );
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }
 
 function productVersion(): string {

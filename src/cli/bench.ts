@@ -1,15 +1,14 @@
 /** `shoal bench`: measures a served model through the API, with the statistics of the runner itself. */
 
 import { formatBytes } from '../shared/bytes.js';
-import { ShoalError } from '../shared/errors.js';
 import { type ApiTarget, callJson } from './client.js';
 import { formatTable } from './output.js';
 
 export interface BenchOptions {
-  readonly promptTokens: string;
-  readonly maxTokens: string;
-  readonly concurrency: string;
-  readonly rounds: string;
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  readonly concurrency: number;
+  readonly rounds: number;
 }
 
 interface BenchAnswer {
@@ -23,7 +22,6 @@ interface BenchAnswer {
   };
 }
 
-const MOST = 1_000_000;
 /** A common English word is about one token. */
 const WORDS = ['the', 'boat', 'and', 'sea', 'fish', 'wind', 'sun', 'sand'];
 
@@ -31,10 +29,8 @@ export async function bench(
   model: string,
   options: ApiTarget & BenchOptions & { readonly json: boolean },
 ): Promise<void> {
-  const promptTokens = positive('--prompt-tokens', options.promptTokens);
-  const maxTokens = positive('--max-tokens', options.maxTokens);
-  const concurrency = positive('--concurrency', options.concurrency);
-  const rounds = positive('--rounds', options.rounds);
+  const { promptTokens, maxTokens, concurrency, rounds } = options;
+  const failed = new AbortController();
   const results: BenchAnswer['generation_stats'][] = [];
   const started = performance.now();
   for (let round = 0; round < rounds; round += 1) {
@@ -43,9 +39,15 @@ export async function bench(
       const content = `${round}-${stream}-${Date.now()} ${prompt(promptTokens)}`;
       const messages = [{ role: 'user', content }];
       const body = { model, messages, max_tokens: maxTokens, ignore_eos: true, temperature: 0 };
-      return callJson<BenchAnswer>(options, '/bench/chat/completions', body);
+      return callJson<BenchAnswer>(options, '/bench/chat/completions', body, failed.signal);
     });
-    results.push(...(await Promise.all(streams)).map((answer) => answer.generation_stats));
+    try {
+      results.push(...(await Promise.all(streams)).map((answer) => answer.generation_stats));
+    } catch (error) {
+      // The others would be computed to their ends for nobody.
+      failed.abort();
+      throw error;
+    }
   }
   const seconds = (performance.now() - started) / 1000;
   const generated = results.reduce((sum, stats) => sum + stats.generation_tokens, 0);
@@ -77,12 +79,6 @@ export async function bench(
 
 function prompt(tokens: number): string {
   return Array.from({ length: tokens }, (_, i) => WORDS[i % WORDS.length]).join(' ');
-}
-
-function positive(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= MOST) return value;
-  throw new ShoalError('invalid_request', `${flag} must be a whole number from 1 to ${MOST}, not "${text}"`);
 }
 
 function median(values: readonly number[]): number {

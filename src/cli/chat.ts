@@ -1,15 +1,15 @@
 /** `shoal chat`: one question, or a conversation. */
 import { createInterface } from 'node:readline/promises';
-import { ShoalError, toFault } from '../shared/errors.js';
+import { toFault } from '../shared/errors.js';
 import { PATIENT_HEADERS } from '../shared/preferWait.js';
 import { type ApiTarget, callApi, readEvents } from './client.js';
 import { formatFault, printable } from './output.js';
 
 export interface ChatOptions {
   readonly system?: string;
-  readonly maxTokens?: string;
-  readonly temperature?: string;
-  readonly seed?: string;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly seed?: number;
 }
 
 interface Message {
@@ -102,17 +102,9 @@ function body(model: string, messages: readonly Message[], options: ChatOptions,
     model,
     messages,
     stream,
-    ...numberField('max_tokens', '--max-tokens', options.maxTokens),
-    ...numberField('temperature', '--temperature', options.temperature),
-    ...numberField('seed', '--seed', options.seed),
+    // JSON leaves out what is undefined.
+    max_tokens: options.maxTokens,
+    temperature: options.temperature,
+    seed: options.seed,
   };
-}
-
-function numberField(name: string, flag: string, text: string | undefined): Record<string, number> {
-  if (text === undefined) return {};
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) {
-    throw new ShoalError('invalid_request', `${flag} must be a number, not "${text}"`);
-  }
-  return { [name]: value };
 }

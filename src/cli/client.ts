@@ -67,8 +67,16 @@ export async function makeOnce<Answer>(target: ApiTarget, path: string, body: un
   }
 }
 
-export async function callJson<Answer>(target: ApiTarget, path: string, body?: unknown): Promise<Answer> {
-  const response = await callApi(target, path, body === undefined ? {} : { body });
+export async function callJson<Answer>(
+  target: ApiTarget,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const response = await callApi(target, path, {
+    ...(body === undefined ? {} : { body }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   return (await response.json()) as Answer;
 }
 

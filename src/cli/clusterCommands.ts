@@ -90,6 +90,7 @@ export class PeopleCommands implements ClusterCommands {
       metaInstanceId: null,
       attempt: 1,
       failure: null,
+      excused: 0,
       shards: instance.shards.map((shard, at) => ({
         ...shard,
         runnerId: runnerIdOf(instanceId, 1, shard.rank),

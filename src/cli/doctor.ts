@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatBytes } from '../shared/bytes.js';
-import { checkApiPort, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
+import { checkApi, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
 import type { Finding } from './finding.js';
 import { speedText } from './linkText.js';
 import { readNodeMemory } from './nodeMemory.js';
@@ -21,7 +21,11 @@ const BUSY_SHARE = 0.9;
 const LEAST_MEMORY_BYTES = 1024 ** 3;
 const LEAST_DISK_BYTES = 1024 ** 3;
 
-export async function doctor(options: { readonly json: boolean; readonly home: string }): Promise<void> {
+export async function doctor(options: {
+  readonly json: boolean;
+  readonly home: string;
+  readonly url: string;
+}): Promise<void> {
   const findings = [
     checkNode(),
     await checkEngine(),
@@ -30,7 +34,7 @@ export async function doctor(options: { readonly json: boolean; readonly home: s
     checkClock(options.home),
     checkHome(options.home),
     checkToken(options.home),
-    await checkApiPort(),
+    await checkApi(options.url),
     await checkPeerPort(),
     await checkMulticast(),
   ];

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { loadClusterKey } from '../cluster/clusterKey.js';
-import { checkApiPort, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
+import { checkApi, checkClock, checkMulticast, checkPeerPort, checkToken } from './doctorCluster.js';
 
 const YEAR_MS = 365 * 24 * 3_600_000;
 
@@ -50,21 +50,29 @@ test('a home has no token, one, or a damaged one', () => {
   assert.match(damaged.found, /damaged; delete it/);
 });
 
-test('a port is free, a node has it, or another program', async () => {
+test('an address has a node, or another program, or a port that is free', async () => {
+  const urlOf = (port: number) => `http://127.0.0.1:${port}`;
   const free = createServer();
   const port = await listen(free);
   await close(free);
-  assert.deepEqual([(await checkApiPort(port)).found, (await checkPeerPort(port)).ok], ['free', true]);
+  const { ok, found } = await checkApi(urlOf(port));
+  assert.equal(ok, true);
+  assert.match(found, /no node yet, and the port is free/);
+  assert.equal((await checkPeerPort(port)).ok, true);
 
   const node = createHttpServer((_, response) => response.end('{"node_id":"n1"}'));
-  assert.match((await checkApiPort(await listen(node))).found, /a node is running here/);
+  assert.match((await checkApi(urlOf(await listen(node)))).found, /a node answers/);
   await close(node);
 
   const other = createHttpServer((_, response) => response.end('hello'));
-  const taken = await checkApiPort(await listen(other));
+  const taken = await checkApi(urlOf(await listen(other)));
   assert.equal(taken.ok, false);
   assert.match(taken.found, /it is taken; choose another with --api-port/);
   await close(other);
+
+  for (const elsewhere of ['http://192.0.2.1:9', 'ftp://127.0.0.1', 'nonsense']) {
+    assert.equal((await checkApi(elsewhere)).ok, false, elsewhere);
+  }
 });
 
 test('a taken port for nodes is told, and is no problem', async () => {

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isLoopback } from '../api/http/access.js';
 import { readClusterToken } from '../cluster/clusterKey.js';
 import { announcedAddresses } from '../cluster/discovery/interfaces.js';
 import { MulticastDiscovery } from '../cluster/discovery/multicastDiscovery.js';
@@ -15,11 +16,11 @@ import { DEFAULT_PEER_PORT } from '../cluster/link/tlsPeerLinks.js';
 import { NodeKey } from '../cluster/nodeKey.js';
 import { TIMES } from '../shared/limits.js';
 import type { Finding } from './finding.js';
-import { DEFAULT_API_PORT } from './upOptions.js';
 
 const API_LIMIT_MS = 2_000;
 const MULTICAST_LIMIT_MS = 3_000;
 const LOOPBACK = '127.0.0.1';
+const HTTP_PORT = 80;
 
 /** A clock that stands before what this machine has already written is wrong; other nodes would refuse its words. */
 export function checkClock(home: string, now = Date.now()): Finding {
@@ -48,12 +49,27 @@ export function checkToken(home: string): Finding {
   }
 }
 
-export async function checkApiPort(port = DEFAULT_API_PORT): Promise<Finding> {
-  const check = `port ${port} of ${LOOPBACK} for the API`;
-  const problem = await whyNotListen({ port, host: LOOPBACK });
-  if (problem === null) return { check, ok: true, found: 'free' };
-  if (await answersAsNode(port)) return { check, ok: true, found: 'a node is running here' };
-  return { check, ok: false, found: `${problem}; choose another with --api-port` };
+/** A node that answers, or, at an address of this machine, a port that one could have. */
+export async function checkApi(url: string): Promise<Finding> {
+  const check = `API at ${url}`;
+  const address = readUrl(url);
+  if (address === null) return { check, ok: false, found: 'that is no address of a node' };
+  if (await answersAsNode(url)) return { check, ok: true, found: 'a node answers' };
+  if (!isLoopback(address.hostname)) {
+    return {
+      check,
+      ok: false,
+      found: 'no node answers there; is it up, and does --api-host let others reach it?',
+    };
+  }
+  const problem = await whyNotListen({ port: Number(address.port || HTTP_PORT), host: LOOPBACK });
+  return problem === null
+    ? { check, ok: true, found: 'no node yet, and the port is free' }
+    : { check, ok: false, found: `${problem}; choose another with --api-port` };
+}
+
+function readUrl(text: string): URL | null {
+  return /^https?:/.test(text) && URL.canParse(text) ? new URL(text) : null;
 }
 
 /** A port that is taken is no problem by itself: a node takes any free one then, unless it was told which. */
@@ -82,10 +98,10 @@ function whyNotListen(options: ListenOptions): Promise<string | null> {
   });
 }
 
-async function answersAsNode(port: number): Promise<boolean> {
+async function answersAsNode(url: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(API_LIMIT_MS);
-    const response = await fetch(`http://${LOOPBACK}:${port}/health`, { signal });
+    const response = await fetch(new URL('/health', url), { signal });
     return typeof ((await response.json()) as { node_id?: unknown }).node_id === 'string';
   } catch {
     return false;

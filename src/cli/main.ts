@@ -13,7 +13,7 @@ import { doctor } from './doctor.js';
 import { forget } from './forget.js';
 import { deleteInstance, listInstances, retryMetaInstance } from './instances.js';
 import { listModels } from './models.js';
-import { nodeNames, positive } from './optionValues.js';
+import { nodeNames, nodeUrl, number, positive, seed } from './optionValues.js';
 import { formatFault } from './output.js';
 import { status } from './status.js';
 import { token } from './token.js';
@@ -83,9 +83,9 @@ withTarget(program.command('chat'))
   .argument('<model>', 'a model that is being served')
   .argument('[prompt]', 'one question; without it, a conversation')
   .option('--system <text>', 'system message')
-  .option('--max-tokens <count>', 'longest answer in tokens')
-  .option('--temperature <number>', '0 = always the likeliest token')
-  .option('--seed <number>', 'same seed, same answer')
+  .option('--max-tokens <count>', 'longest answer in tokens', positive)
+  .option('--temperature <number>', '0 = always the likeliest token', number)
+  .option('--seed <number>', 'same seed, same answer', seed)
   .action((model: string, prompt: string | undefined, options: TargetOptions & ChatOptions) =>
     chat(model, prompt, options),
   );
@@ -150,30 +150,35 @@ withTarget(models.command('list', { isDefault: true }))
 withTarget(program.command('bench'))
   .description('measure a model that is being served')
   .argument('<model>')
-  .option('--prompt-tokens <count>', 'about this many tokens of prompt', '512')
-  .option('--max-tokens <count>', 'tokens to generate in each stream', '64')
-  .option('--concurrency <count>', 'streams side by side', '1')
-  .option('--rounds <count>', 'repetitions', '3')
+  .option('--prompt-tokens <count>', 'about this many tokens of prompt', positive, 512)
+  .option('--max-tokens <count>', 'tokens to generate in each stream', positive, 64)
+  .option('--concurrency <count>', 'streams side by side', positive, 1)
+  .option('--rounds <count>', 'repetitions', positive, 3)
   .action((model: string, options: TargetOptions & BenchOptions) => bench(model, options));
 
 program
   .command('doctor')
   .description(
-    'check this machine: Node.js, engine, memory, clock, home folder, join token, ports, multicast',
+    'check this machine: Node.js, engine, speed, memory, clock, home folder, join token, ports, multicast; and whether ' +
+      'a node answers at --url, or its port is free',
   )
+  .addOption(urlOption())
   .option('--json', 'print JSON', false)
   .addOption(homeOption('home folder of the node'))
-  .action((options: { json: boolean; home: string }) => doctor(options));
+  .action((options: { url: string; json: boolean; home: string }) => doctor(options));
 
 function withTarget(command: Command): Command {
   return command
-    .addOption(
-      new Option('--url <url>', 'address of a node')
-        .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
-        .env('SHOAL_URL'),
-    )
+    .addOption(urlOption())
     .addOption(new Option('--api-key <key>', 'key of the API, where it needs one').env('SHOAL_CLIENT_KEY'))
     .option('--json', 'print JSON', false);
+}
+
+function urlOption(): Option {
+  return new Option('--url <url>', 'address of a node')
+    .default(`http://127.0.0.1:${DEFAULT_API_PORT}`)
+    .env('SHOAL_URL')
+    .argParser(nodeUrl);
 }
 
 function productVersion(): string {

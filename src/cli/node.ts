@@ -79,7 +79,9 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   const log = createLog({ level: options.logLevel, json: options.logJson });
   const catalogue = new ModelCatalogue({ directories: options.models });
   const served = await resolveServed(catalogue, options);
-  const models = options.worker ? await modelsHere(catalogue, served) : [];
+  const onUnreadable = (folder: string, reason: string) =>
+    log.warn({ folder }, `no model is found in the folder ${folder} of --models: ${reason}`);
+  const models = options.worker ? await modelsHere(catalogue, served, options.models, onUnreadable) : [];
   const parts = await openCluster(options, models, log, closers);
   const { cluster, links, node } = parts;
   const { nodeId } = node;
@@ -151,7 +153,7 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   const speed = meterSpeed(options, leftovers, () => isIdle(parts, worker), log);
   const readOwn = () => readRegister(parts, { worker, linkSpeeds, speed }, apiUrl ?? '');
   const registers = new Registers({ nodeId, links, cluster, read: readOwn, now: Date.now });
-  const failpoints = new Failpoints({ nodeId, calls, worker, failStore: parts.failStore });
+  const failpoints = new Failpoints({ nodeId, calls, worker, links, failStore: parts.failStore });
   if (options.failpoints) failpoints.serve();
   const hour = new LastHour({
     read: () => readHour({ nodeId, cluster, registers, readRegister: readOwn }),

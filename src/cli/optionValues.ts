@@ -17,6 +17,20 @@ export const collect = (value: string, previous: readonly string[] | undefined):
 export const port = (text: string): number => whole(text, 0, MOST_PORT);
 export const positive = (text: string): number => whole(text, 1, MOST);
 export const count = (text: string): number => whole(text, 0, MOST);
+export const seed = (text: string): number => whole(text, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('It must be a number.');
+}
+
+/** Where a node's API is. */
+export function nodeUrl(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : '';
+  if (protocol === 'http:' || protocol === 'https:') return text;
+  throw new InvalidArgumentError('It must be an address such as http://127.0.0.1:52415.');
+}
 
 /** Bytes, with the usual binary suffixes. */
 export function bytes(text: string): number {

@@ -4,7 +4,7 @@ import { MemoryNetwork } from '../cluster/link/testing/memoryLinks.js';
 import { startTestNode } from '../cluster/testing.js';
 import { ModelCatalogue } from '../models/catalogue.js';
 import type { MetaInstanceId } from '../shared/ids.js';
-import { declareServed, resolveServed, wishesFor } from './servedModels.js';
+import { declareServed, modelsHere, resolveServed, wishesFor } from './servedModels.js';
 import type { UpOptions } from './upOptions.js';
 
 async function setUp(t: TestContext) {
@@ -39,4 +39,12 @@ test('what somebody deleted between two attempts stays deleted', async (t) => {
   await cluster.command({ kind: 'DeleteMetaInstance', metaInstanceId });
   await declareServed(cluster, wanted);
   assert.equal(cluster.state.metaInstances.size, 0);
+});
+
+test('a folder of --models that is not there is told, and the others count', async () => {
+  const folder = '/nowhere/models';
+  const told: [string, string][] = [];
+  const catalogue = new ModelCatalogue({ directories: [folder] });
+  const models = await modelsHere(catalogue, [], [folder], (...words) => told.push(words));
+  assert.deepEqual([models, told], [['shoal-guide'], [[folder, 'It cannot be read: ENOENT.']]]);
 });

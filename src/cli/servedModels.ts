@@ -21,12 +21,21 @@ export async function resolveServed(
   return [...resolved.values()];
 }
 
-/** The models whose files this machine has, in the catalogue or by their path. */
+/**
+ * The models whose files this machine has, in the catalogue or by their path.
+ * @param onUnreadable is told of each folder of `--models` that cannot be looked through
+ */
 export async function modelsHere(
   catalogue: ModelCatalogue,
   served: readonly ResolvedModel[],
+  folders: readonly string[],
+  onUnreadable: (folder: string, reason: string) => void,
 ): Promise<ModelId[]> {
-  const listed = (await catalogue.list()).filter(({ refusal }) => refusal === null);
+  const all = await catalogue.list();
+  for (const { path, refusal } of all) {
+    if (refusal !== null && folders.includes(path)) onUnreadable(path, refusal);
+  }
+  const listed = all.filter(({ refusal }) => refusal === null);
   return [...new Set([...listed, ...served].map(({ modelId }) => modelId))].sort();
 }
 

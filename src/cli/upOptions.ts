@@ -103,9 +103,10 @@ function peerOptions(): Option[] {
 
 function modelOptions(): Option[] {
   return [
-    new Option('--serve <model>', 'model to serve: a name of `shoal models list`, or a file').argParser(
-      collect,
-    ),
+    new Option(
+      '--serve <model>',
+      'model to serve: a name of `shoal models list`, or a file; may be repeated',
+    ).argParser(collect),
     new Option('--models <dir>', 'folder with GGUF files, read only; may be repeated').argParser(collect),
     new Option('--memory <bytes>', 'memory that this node offers, such as 6000000000 or 6G').argParser(bytes),
     new Option('--context <tokens>', 'context of one sequence').argParser(positive),

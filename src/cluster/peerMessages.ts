@@ -7,17 +7,33 @@ import type { PeerMessage } from '../control/cluster/messages.js';
 import { RUNNER_MOVES, type RunnerStatus } from '../control/runnerLife.js';
 import { ERRORS, type ErrorCode } from '../shared/errors.js';
 import { LIMITS } from '../shared/limits.js';
+import { jsonDetails } from './calls/fault.js';
+
+/** A later moment is no date. */
+const LATEST_DATE_MS = 8.64e15;
 
 const id = z.string().min(1).max(LIMITS.idCharacters);
 const text = z.string().max(LIMITS.faultMessageCharacters);
 const modelId = z.string().min(1).max(LIMITS.modelIdCharacters);
 const count = z.number().int().min(0);
-/** Milliseconds since the epoch. */
-const time = z.number();
+/** Milliseconds since the epoch, as a date can have them: people are shown it as one. */
+const time = z.number().min(0).max(LATEST_DATE_MS);
 
 /** A fault of a later version may have a code that this one does not know. */
-const faultCode = z.string().transform((code) => (code in ERRORS ? code : 'internal_error') as ErrorCode);
-const fault = z.looseObject({ code: faultCode, message: text });
+const faultCode = z
+  .string()
+  .transform((code) => (Object.hasOwn(ERRORS, code) ? code : 'internal_error') as ErrorCode);
+const fault = z.object({
+  code: faultCode,
+  message: text,
+  param: text.optional(),
+  retryAfterMs: z.number().min(0).optional(),
+  // What cannot be shown is left out: the rest of the fault is worth more.
+  details: z
+    .unknown()
+    .transform((value) => jsonDetails(value).details)
+    .optional(),
+});
 
 const epoch = z.object({ term: count, nodeId: z.string().max(LIMITS.idCharacters) });
 const position = z.object({ index: count, epoch });
@@ -140,6 +156,8 @@ const instance = z
     transport,
     attempt: count,
     failure: failure.nullable(),
+    // Nodes and logs of earlier versions do not count them.
+    excused: count.default(0),
     contextLength: count,
     maxSequences: count,
     cacheCells: count,

@@ -5,6 +5,7 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -27,7 +28,19 @@ const OTHERS = 0o077;
  * @throws {ShoalError} `invalid_request` when there can be no such folder
  */
 export function makeHome(home: string): void {
-  inHome(home, () => mkdirSync(home, { recursive: true, mode: PRIVATE_FOLDER }));
+  inHome(home, () => makeFolder(home));
+}
+
+/** A recursive `mkdirSync` never returns where the kernel says that a folder cannot be made, as below `/proc`. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: PRIVATE_FOLDER });
+  } catch (error) {
+    // Another process made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /**

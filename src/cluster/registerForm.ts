@@ -43,14 +43,14 @@ export function readRegister(text: string): Register | null {
     hasNumbers(cpu, 'cores', 'loadAverage') &&
     typeof apiUrl === 'string' &&
     Array.isArray(links) &&
-    isRecord(runners) &&
-    Object.values(runners).every(isRecord);
+    isRecord(runners);
   if (!isWhole) return null;
   return {
     ...(value as unknown as Register),
     speed: readNodeSpeed(value.speed),
     generatedTokens: positive(value.generatedTokens) ?? 0,
     links: (links as unknown[]).slice(0, LIMITS.peers).flatMap(readLink),
+    runners: Object.fromEntries(Object.entries(runners).map(([runnerId, facts]) => [runnerId, flat(facts)])),
   };
 }
 
@@ -66,6 +66,22 @@ function readLink(value: unknown): MeasuredLink[] {
       rdma: rdma === true,
     },
   ];
+}
+
+/** Of what is said of a runner, the plain values and lists of them, and one level of them below: it is shown as it is. */
+function flat(value: unknown, levels = 1): Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) return {};
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, part]) => {
+      if (isPlain(part)) return [[name, part]];
+      return isRecord(part) && levels > 0 ? [[name, flat(part, levels - 1)]] : [];
+    }),
+  );
+}
+
+function isPlain(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((part) => typeof part !== 'object');
+  return value === null || typeof value !== 'object';
 }
 
 function positive(value: unknown): number | null {

@@ -102,3 +102,15 @@ test('R38: what another node says of itself is believed only as far as it makes 
     }),
   );
 });
+
+test('R12: of a register, what is said of runners is plain, so that it can be shown whatever a node says', () => {
+  const deep = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
+  const model = { architecture: 'llama', backends: ['CPU'] };
+  const own = { ...register(), runners: { r: { progress: 0.5, model, load: null } } };
+  assert.deepEqual(readRegister(JSON.stringify(own))?.runners, own.runners);
+  for (const facts of [deep, `{"load":${deep}}`, `{"model":{"backends":[${deep}]}}`, '7', '[[1]]', 'null']) {
+    const text = JSON.stringify(own).replace(/"runners":.*$/, `"runners":{"r":${facts}}}`);
+    const read = readRegister(text)?.runners;
+    assert.ok(JSON.stringify(read).length < 100, JSON.stringify(read).slice(0, 100));
+  }
+});

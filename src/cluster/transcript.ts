@@ -87,7 +87,8 @@ export class Transcript {
       return [];
     }
     this.#firstTokenAtMs ??= nowMs;
-    choice.tokens.push(...event.tokens);
+    // Not spread: there may be more of them than a call takes.
+    for (const token of event.tokens) choice.tokens.push(token);
     return [event];
   }
 

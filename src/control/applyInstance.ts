@@ -74,7 +74,8 @@ export function instanceFailed(
 ): Partial<ClusterState> {
   const instance = state.instances.get(instanceId);
   if (instance === undefined || instance.attempt !== attempt || instance.failure !== null) return {};
-  const instances = withEntry(state.instances, instanceId, { ...instance, failure });
+  const excused = instance.excused + (failure.isExcused === true ? 1 : 0);
+  const instances = withEntry(state.instances, instanceId, { ...instance, failure, excused });
   if (instance.metaInstanceId === null) {
     // Nobody else keeps when it comes back: its runners do, as a runner does that is started anew by itself.
     const waiting = runnersOf(state, instance).map((runner) => ({ ...runner, restartAt: nextAttemptAt }));

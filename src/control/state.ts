@@ -68,6 +68,8 @@ export interface InstanceRecord {
   readonly attempt: number;
   /** Why this attempt failed; null while it has not. Only an instance of a MetaInstance is judged so. */
   readonly failure: InstanceFailure | null;
+  /** How many of its attempts, up to this one, have failed and were excused. */
+  readonly excused: number;
   /** Context of one sequence in tokens, and sequences side by side, as they were placed. */
   readonly contextLength: number;
   readonly maxSequences: number;

@@ -46,6 +46,7 @@ export function instanceRecord(id: string, nodeIds: readonly NodeId[] = [NODE]):
     metaInstanceId: null,
     attempt: 1,
     failure: null,
+    excused: 0,
     modelId: MODEL,
     sharding: 'Pipeline',
     transport: 'Ring',

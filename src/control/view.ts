@@ -87,6 +87,8 @@ export function viewState(
     runners: entries(state.runners, runnerView),
     meta_instances: entries(state.metaInstances, wishView),
     model_cards: [...state.modelShapes.keys()],
+    // Nothing brings files to a node yet; who reads the state may count on the field.
+    downloads: {},
     tasks: entries(tasks, taskView, state.tasks),
   };
 }

@@ -112,5 +112,5 @@ function keyOf({ files }: ModelFiles): string {
 function notFound(name: string, known: readonly string[]): ShoalError {
   const closest = closestName(name, known);
   const hint = closest === null ? '`shoal models list` shows all.' : `Did you mean \`${closest}\`?`;
-  return new ShoalError('model_not_found', `There is no model \`${name}\`. ${hint}`, { param: 'model' });
+  return new ShoalError('model_not_found', `There is no model \`${name}\`. ${hint}`, { param: 'model_id' });
 }

@@ -192,8 +192,9 @@ export const ERRORS = {
     status: 408,
     type: 'timeout_error',
     retryable: false,
-    meaning: 'The client did not read its stream, and the buffer for it ran full.',
-    remedy: 'Read the stream as it comes.',
+    meaning:
+      'The client did not send its whole request in time, or did not read its stream, and the buffer for it ran full.',
+    remedy: 'Send the request in one go, and read the stream as it comes.',
   },
   model_unsupported: {
     status: 400,

@@ -16,6 +16,8 @@ const FAILPOINTS = {
   'runner.hold':
     'runner processes that start from now on stay in a phase of their start, =connecting, =loading or =warming_up; ' +
     'with @RANK behind it only those of that rank; without an argument none does any more',
+  'node.drop_peer':
+    'the link to the node =NODE_ID is cut, and neither end gets another; without an argument all may link again',
   'store.torn_write': 'the next write to the control log is cut in half, and the node is killed',
   'store.disk_full':
     'the disk takes nothing more of the control log; with =MS for so long, with =0 no longer',
@@ -34,6 +36,11 @@ export const START_FAILPOINTS: ReadonlySet<FailpointName> = new Set([
   'runner.fail_loading',
   'runner.hold',
 ]);
+
+/** Can a request carry it to the runner that computes it? The others are of a node, or of a process to come. */
+export function isOfRequest({ name }: Failpoint): boolean {
+  return name.startsWith('runner.') && !START_FAILPOINTS.has(name);
+}
 
 /** Environment of a runner process: unset = no failpoints, empty = allowed, else the one that it starts with. */
 export const FAILPOINT_VARIABLE = 'SHOAL_RUNNER_FAILPOINT';

@@ -1,6 +1,9 @@
 /** The commands as people run them: output, exit codes 0, 1 and 2, errors on stderr with what to do. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -84,6 +87,9 @@ describe('commands', { concurrency: 2 }, () => {
       ['retry'],
       ['forget'],
       ['nonsense'],
+      ['chat', 'tiny', 'hi', '--temperature', 'warm'],
+      ['bench', 'tiny', '--rounds', '0'],
+      ['status', '--url', '127.0.0.1:52415'],
     ]) {
       const { code, stdout, stderr } = await shoal(parameters);
       assert.deepEqual([code, stdout], [2, ''], parameters.join(' '));
@@ -131,6 +137,31 @@ describe('commands', { concurrency: 2 }, () => {
     const { code, stderr } = await shoal(['status', '--url', 'http://127.0.0.1:9']);
     assert.equal(code, 1);
     assert.match(stderr, /no node answers at .*start one with shoal up \(not_ready\)/);
+  });
+
+  test('R84: a bench whose stream failed does not wait for the others', BOUND, async () => {
+    let asked = 0;
+    const server = createServer((_, response) => {
+      asked += 1;
+      if (asked === 2) response.writeHead(503).end('{"error":{"code":"queue_full","message":"too many"}}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { code, stderr } = await shoal(['bench', 'tiny', '--concurrency', '3', '--url', url]);
+    server.closeAllConnections();
+    server.close();
+    assert.equal(code, 1);
+    assert.match(stderr, /too many \(queue_full\)/);
+  });
+
+  test('R84: a home that the kernel lets nobody make is refused', {
+    ...BOUND,
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const { code, stderr } = await shoal(['up', '--home', '/proc/shoal', '--api-port', '0']);
+    assert.equal(code, 1);
+    assert.match(stderr, /the home folder \/proc\/shoal cannot be used: ENOENT/);
   });
 
   test('the help names every command, and up and join every option', BOUND, async () => {

@@ -393,3 +393,32 @@ test(
     }
   },
 );
+
+for (const [who, cutsFirst] of [
+  ['the one that decides', true],
+  ['the other one', false],
+] as const) {
+  test(
+    `R24, R81: two nodes that ${who} drops are not linked, whoever dials, until it takes all again`,
+    LIMIT,
+    async (context) => {
+      const low = await start(context, { key: LOW_KEY });
+      const high = await start(context, { key: HIGH_KEY });
+      const [cutter, other] = cutsFirst ? [low, high] : [high, low];
+      const apart = () => [low, high].every(({ links }) => links.peers.size === 0);
+      low.links.dial(high.address, { keep: true });
+      high.links.dial(low.address, { keep: true });
+      await until('they are linked', () => low.links.peers.size + high.links.peers.size === 2);
+      cutter.links.drop(other.nodeId);
+      await until('both know that they are apart', apart);
+      const openings = () => low.witness.openings.length + high.witness.openings.length;
+      const before = openings();
+      const refused = () => cutter.notices.filter(({ message }) => /keeps the two nodes apart/.test(message));
+      await until('it was dialled in vain', () => refused().length > 2);
+      assert.ok(apart());
+      assert.equal(openings(), before);
+      cutter.links.takeAll();
+      await until('they are linked again', () => low.links.peers.size + high.links.peers.size === 2);
+    },
+  );
+}

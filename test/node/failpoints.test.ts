@@ -1,6 +1,7 @@
 /** Every failpoint against a real node with the embedded model: each ends in one coded error and a recovery. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { NodeGroup } from '../support/nodeGroup.js';
 import { NodeProcess } from '../support/nodeProcess.js';
 
 const BOUND_MS = 60_000;
@@ -121,3 +122,34 @@ describe('failpoints', { concurrency: 3 }, () => {
     }),
   );
 });
+
+test(
+  'R24, R50, R56: node.drop_peer parts two nodes, whichever is asked, and they come together again',
+  BOUND,
+  async () => {
+    const group = new NodeGroup();
+    const options = ['--failpoints', '--no-worker', '--peer-host', '127.0.0.1', '--no-discovery'];
+    try {
+      const first = await group.add(null, ...options);
+      const second = await group.add(null, ...options, '--peer', first.peerAddress);
+      await group.agreed();
+      const drop = (body: object) => post(first, '/debug/failpoints', { name: 'node.drop_peer', ...body });
+      const header = { 'x-shoal-failpoint': `node.drop_peer=${first.nodeId}` };
+      assert.equal((await chat(first, {}, header)).status, 400);
+      // Of the other node, through this one.
+      assert.equal((await drop({ node_id: second.nodeId, arg: first.nodeId })).status, 200);
+      for (const [node, lost] of [
+        [first, second],
+        [second, first],
+      ] as const) {
+        await node.until('alone', ({ nodes, master_node_id: master }) => {
+          return nodes[lost.nodeId]?.status === 'dead' && master === node.nodeId;
+        });
+      }
+      assert.equal((await post(second, '/debug/failpoints', { name: 'node.drop_peer' })).status, 200);
+      await group.agreed();
+    } finally {
+      await group.stop();
+    }
+  },
+);

@@ -94,6 +94,7 @@ export class User {
       metaInstanceId: null,
       attempt: 1,
       failure: null,
+      excused: 0,
       modelId: this.#model(),
       sharding: 'Pipeline',
       transport: 'Ring',

@@ -45,6 +45,7 @@ export function registerMetaInstances(app: FastifyInstance, { view, commands }: 
             'model_unsupported',
             'placement_impossible',
             'idempotency_key_reused',
+            'queue_full',
             'not_ready',
           ),
         },

@@ -1,9 +1,12 @@
 /** Malformed HTTP, malformed JSON, wrong paths: all coded, none of them a bug. */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { createServer, maxHeaderSize } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { LIMITS } from '../../shared/limits.js';
 import { chatBody, post, startTestApi, type TestApi } from '../testing/testApi.js';
+import { answerBrokenHttp } from './brokenHttp.js';
 
 let api: TestApi;
 before(async () => {
@@ -82,9 +85,10 @@ test('deep, wide and repetitive bodies are refused before they cost anything', a
   assert.equal((await refusal('/v1/completions', { model: 'tiny', prompt })).param, 'prompt');
 });
 
-test('bytes that are not HTTP get a coded answer and the connection ends', async () => {
-  const answer = await new Promise<string>((resolve, reject) => {
-    const socket = connect(api.port, '127.0.0.1', () => socket.write('SSH-2.0-scanner\r\n\r\n'));
+/** All that a connection answers to these bytes until it ends. */
+function answerTo(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
     let text = '';
     socket.on('data', (data) => {
       text += data;
@@ -92,8 +96,26 @@ test('bytes that are not HTTP get a coded answer and the connection ends', async
     socket.on('close', () => resolve(text));
     socket.on('error', reject);
   });
-  assert.match(answer, /^HTTP\/1\.1 400 /);
-  assert.match(answer, /"code":"invalid_request"/);
+}
+
+test('R5: bytes that are not HTTP, and headers without end, get a coded answer and the connection ends', async () => {
+  const scanner = await answerTo(api.port, 'SSH-2.0-scanner\r\n\r\n');
+  assert.match(scanner, /^HTTP\/1\.1 400 Bad Request\r\n/);
+  assert.match(scanner, /"code":"invalid_request"/);
+  const endless = await answerTo(api.port, `GET /${'x'.repeat(maxHeaderSize)} HTTP/1.1\r\n`);
+  assert.match(endless, /^HTTP\/1\.1 413 Payload Too Large\r\n/);
+  assert.match(endless, /longer than \d+ bytes.*"code":"request_too_large"/);
+});
+
+test('R5: a request that does not arrive in time is told so', async () => {
+  const server = createServer({ requestTimeout: 1, headersTimeout: 1, connectionsCheckingInterval: 10 });
+  server.on('clientError', answerBrokenHttp);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const answer = await answerTo((server.address() as AddressInfo).port, 'GET / HTTP/1.1\r\nHost:');
+  server.close();
+  assert.match(answer, /^HTTP\/1\.1 408 Request Timeout\r\n/);
+  assert.match(answer, /did not arrive within \d+ s.*"code":"client_too_slow"/);
 });
 
 test('failpoints are refused where they are not allowed', async () => {

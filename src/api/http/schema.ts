@@ -72,20 +72,31 @@ function toShoalError(issues: readonly Issue[]): ShoalError {
   return new ShoalError(code, `${where} ${what}: ${issue.message}`, param === '' ? {} : { param });
 }
 
-/** Of the alternatives of a union, the one that went furthest is the one that was meant. */
-function deepest(
-  issue: Issue,
-  prefix: readonly PropertyKey[],
-): { issue: Issue; path: readonly PropertyKey[] } {
+interface Located {
+  readonly issue: Issue;
+  readonly path: readonly PropertyKey[];
+}
+
+/**
+ * Of the alternatives of a union, the one that went furthest is the one that was meant; of those that went as far, one
+ * of the value's own type. When it is of no type that is taken, all of them are named.
+ */
+function deepest(issue: Issue, prefix: readonly PropertyKey[]): Located {
   const path = [...prefix, ...issue.path];
   if (issue.code !== 'invalid_union') return { issue, path };
-  let best: { issue: Issue; path: readonly PropertyKey[] } = { issue, path };
-  for (const alternative of issue.errors) {
-    if (alternative[0] === undefined) continue;
-    const candidate = deepest(alternative[0], path);
-    if (candidate.path.length > best.path.length) best = candidate;
-  }
-  return best;
+  const candidates = issue.errors.flatMap(([first]) => (first === undefined ? [] : [deepest(first, path)]));
+  const depth = Math.max(path.length, ...candidates.map((candidate) => candidate.path.length));
+  const furthest = candidates.filter((candidate) => candidate.path.length === depth);
+  const meant = furthest.find((candidate) => candidate.issue.code !== 'invalid_type');
+  return meant ?? mergeTypes(furthest) ?? { issue, path };
+}
+
+function mergeTypes(wrong: readonly Located[]): Located | undefined {
+  const [first] = wrong;
+  if (first === undefined) return undefined;
+  const types = wrong.flatMap(({ issue }) => (issue.code === 'invalid_type' ? [issue.expected] : []));
+  const message = `Invalid input: expected ${[...new Set(types)].join(' or ')}`;
+  return { ...first, issue: { ...first.issue, message } };
 }
 
 const SHOWN_KEY_CHARACTERS = 64;

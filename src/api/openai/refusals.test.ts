@@ -16,6 +16,11 @@ async function send(body: unknown, path = '/v1/chat/completions') {
   return { status: response.status, code: error?.code, param: error?.param };
 }
 
+async function refusal(fields: Record<string, unknown>, path?: string): Promise<string> {
+  const response = await post(api, path ?? '/v1/chat/completions', fields);
+  return ((await response.json()) as { error: { message: string } }).error.message;
+}
+
 const unsupported: Record<string, unknown> = {
   tools: [{ type: 'function', function: { name: 'f' } }],
   tool_choice: 'required',
@@ -134,6 +139,18 @@ test('R71: unknown and malformed parameters are refused with invalid_request and
     );
   }
   assert.equal((await send({ messages: [{ role: 'user', content: 'x' }] })).param, 'model');
+});
+
+test('R71: where a value may have several types, a refusal says which, or what is wrong with the one that was sent', async () => {
+  const many = Array.from({ length: LIMITS.stopStrings + 1 }, () => 'x');
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ stop: 7 }, /^`stop` is not valid: Invalid input: expected string or array$/],
+    [{ stop: many }, new RegExp(`It has ${many.length} items; ${LIMITS.stopStrings} are allowed`)],
+    [{ messages: [{ role: 'user' }] }, /^`messages\[0\].content` is not valid: .*expected string or array$/],
+  ];
+  for (const [fields, message] of cases) assert.match(await refusal(chatBody('tiny', fields)), message);
+  const token = await refusal({ model: 'tiny', prompt: [-1] }, '/v1/completions');
+  assert.match(token, /^`prompt\[0\]` is not valid: Token ids are whole numbers/);
 });
 
 test('R71: images, audio, files, tool messages and tool calls are refused with their place', async () => {

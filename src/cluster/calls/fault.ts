@@ -58,12 +58,18 @@ function isDuration(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0;
 }
 
-/** MessagePack has values that JSON has not; details with such a value are left out. */
-function jsonDetails(value: unknown): Pick<Fault, 'details'> {
+/** MessagePack has values that JSON has not; details with such a value, or without end, are left out. */
+export function jsonDetails(value: unknown): Pick<Fault, 'details'> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return {};
+  if (!isShallow(value, LIMITS.jsonDepth)) return {};
   const text = jsonText(value);
   if (text === null || text.length > LIMITS.faultDetailsCharacters) return {};
   return { details: JSON.parse(text) as Record<string, unknown> };
+}
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depth > 0 && Object.values(value).every((part) => isShallow(part, depth - 1));
 }
 
 function jsonText(value: object): string | null {

@@ -112,6 +112,10 @@ const hostileEvents: Record<string, readonly unknown[]> = {
   'a choice that goes on after its end': [STARTED, ENDING[0], delta('x')],
   'a fault without a code': [{ kind: 'failed', fault: { message: 'x' } }],
   'a fault with an unknown code': [{ kind: 'failed', fault: { code: 'toString', message: 'x' } }],
+  'more tokens than any answer has': [
+    STARTED,
+    { ...delta('x'), tokens: new Array(LIMITS.promptTokens + 1).fill(7) },
+  ],
   'more choices of alternatives than there are': [
     STARTED,
     { ...delta('x'), logprobs: [{ token: 'x', bytes: [300], logprob: 0, top: [] }] },

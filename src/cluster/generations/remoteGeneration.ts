@@ -32,7 +32,7 @@ export class RemoteGeneration {
 
   constructor(nodeId: NodeId, request: GenerationRequest) {
     this.#nodeId = nodeId;
-    this.#order = new EventOrder(request.choices);
+    this.#order = new EventOrder(request);
     this.events.onAborted(() => {
       // Of an open stream this signal would be the end, before the cancel is sent.
       if (this.#framed === null) this.#opening.abort();

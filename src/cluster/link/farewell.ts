@@ -25,6 +25,7 @@ export const FAREWELLS = {
   copiedHome: 'another process runs with the same identity',
   version: 'the two nodes speak different versions of the protocol',
   full: 'the node has as many links as it can have',
+  dropped: 'a failpoint keeps the two nodes apart',
   identity: 'the node did not prove its identity',
 } as const;
 

@@ -5,6 +5,8 @@
  */
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeId } from '../../shared/ids.js';
 import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { NodeKey } from '../nodeKey.js';
 import { decides, judge, type Life } from './admission.js';
@@ -43,6 +45,8 @@ export interface HandshakeComponents {
   readonly hello: () => Hello;
   readonly present: (peer: Life) => Link | null;
   readonly isFull: () => boolean;
+  /** Nodes that there shall be no link with, whatever speaks for it. @default none */
+  readonly dropped?: ReadonlySet<NodeId>;
   /** Numbers the decisions of this process. */
   readonly nextDecision: () => number;
   /** The connection becomes the link, in the place of the present one. */
@@ -86,8 +90,11 @@ async function negotiate(
   frames: FrameQueue,
 ): Promise<Hello> {
   const self = components.hello();
+  const reading = readPeer(frames, role === 'dialler' ? 'listener' : 'dialler', keyingMaterial);
+  await refuseDropped(reading, components.dropped);
   transport.write(encodeFrame(FRAME.hello, 0, encodeHello(self, components.key, role, keyingMaterial)));
-  const peer = await readPeer(frames, role === 'dialler' ? 'listener' : 'dialler', keyingMaterial);
+  const peer = await reading;
+  if (components.dropped?.has(peer.nodeId)) throw new HandshakeError(farewell('dropped'), peer);
   await clearTheWay(self, peer, components);
   // From the last look at the present link to its replacement nothing is waited for.
   if (decides(self.nodeId, peer.nodeId)) {
@@ -109,6 +116,19 @@ async function negotiate(
   components.open({ peer, reader: frames.detach(), decision });
   return peer;
 }
+
+/** An end that knows who this is may take it for its link at once: who drops nodes lets the other speak first. */
+async function refuseDropped(
+  reading: Promise<Hello>,
+  dropped: ReadonlySet<NodeId> = new Set(),
+): Promise<void> {
+  if (dropped.size === 0) return;
+  // It may drop nodes too, and wait as well.
+  const peer = await Promise.race([reading, sleep(SPEAK_FIRST_MS)]);
+  if (peer !== undefined && dropped.has(peer.nodeId)) throw new HandshakeError(farewell('dropped'), peer);
+}
+
+const SPEAK_FIRST_MS = 500;
 
 /** Returns when nothing stands against the new connection, without a wait after its last look. */
 async function clearTheWay(

@@ -28,7 +28,7 @@ export function tellConnectionFailure(notices: Notices, error: Error, end: Other
   } else if (isDialled && isKept) {
     const reason = isNoNode(error) ? 'what listens there is no node of Shoal' : fields.reason;
     const message = `the node at ${address} cannot be reached: ${reason}; it is tried again`;
-    notices.sayOnce(`dial ${address}`, 'info', message, fields);
+    notices.sayOnce(`dial ${address}`, 'warn', message, fields);
   } else {
     notices.sayOnce(`failed ${address}`, 'debug', `a connection with ${address} failed`, fields);
   }

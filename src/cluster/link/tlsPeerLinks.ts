@@ -60,6 +60,8 @@ export class TlsPeerLinks implements PeerLinks {
   readonly #dialler: Dialler;
   /** Everything that is a connection, whatever its state, and its end. */
   readonly #sockets = new Map<TLSSocket, Promise<void>>();
+  /** Nodes that a failpoint keeps apart from this one. */
+  readonly #dropped = new Set<NodeId>();
   #listener: Listener | null = null;
   #decisions = 0;
   #isClosed = false;
@@ -129,6 +131,16 @@ export class TlsPeerLinks implements PeerLinks {
     this.#dialler.dial(parseAddress(address, DEFAULT_PEER_PORT), keep);
   }
 
+  /** Cuts the link to a node, and takes no other until `takeAll`. For tests of what a lost link does. */
+  drop(nodeId: NodeId): void {
+    this.#dropped.add(nodeId);
+    this.#table.links.get(nodeId)?.multiplexer.close(farewell('dropped'));
+  }
+
+  takeAll(): void {
+    this.#dropped.clear();
+  }
+
   async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -194,6 +206,7 @@ export class TlsPeerLinks implements PeerLinks {
           key: this.#identity.key,
           hello: () => this.#hello(),
           present: ({ nodeId }) => this.#table.links.get(nodeId) ?? null,
+          dropped: this.#dropped,
           isFull: () => this.#isClosed || this.#table.links.size >= LIMITS.peers,
           nextDecision: () => {
             this.#decisions += 1;
@@ -218,6 +231,11 @@ export class TlsPeerLinks implements PeerLinks {
   }
 
   #open(socket: TLSSocket, { peer, reader, decision }: Introduction, dialled: string | null): void {
+    // Its handshake was under way when the two were parted.
+    if (this.#dropped.has(peer.nodeId)) {
+      socket.destroy();
+      return;
+    }
     const reachable = { host: remoteOf(socket).host, port: peer.port };
     const address = dialled ?? formatAddress(reachable);
     this.#table.add({

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { CommandId, InstanceId, MetaInstanceId, ModelId, NodeId, TaskId } from '../../shared/ids.js';
+import { LIMITS } from '../../shared/limits.js';
 import { apply } from '../apply.js';
 import { anyHistory, anyNodeId } from '../arbitraries.js';
 import type { ControlEvent } from '../events.js';
@@ -206,6 +207,14 @@ test('R34: what may fit later is taken: the node is lost, full, stopping, or has
     assert.equal(after.metaInstances.get('m' as MetaInstanceId)?.createdAt, 7);
     assert.equal(after.modelShapes.get(MODEL)?.layers, 8);
   }
+});
+
+test('R20: the wishes of a cluster are bounded; what is there already may be said again', () => {
+  const ids = Array.from({ length: LIMITS.metaInstances }, (_, at) => `m${at}`);
+  const full = stateAfter(...ids.map((id) => metaInstanceCreated(id)));
+  assert.equal(faultOf(full, wishFor('one-more')), 'queue_full');
+  assert.equal(faultOf(full, wishFor('m0')), null);
+  assert.equal(faultOf(apply(full, metaInstanceDeleted('m0')), wishFor('one-more')), null);
 });
 
 test('R30: a wish is taken back once, is not found when it never was, and does not come back', () => {

@@ -15,6 +15,7 @@ import type {
   RunnerId,
   TaskId,
 } from '../../shared/ids.js';
+import { LIMITS } from '../../shared/limits.js';
 import type { ControlEvent } from '../events.js';
 import { findTask } from '../instances.js';
 import type { Measurements } from '../measurements.js';
@@ -115,6 +116,10 @@ function createMetaInstance(
     return {
       fault: { code: 'invalid_request', message: `MetaInstance ${metaInstanceId} was deleted already` },
     };
+  }
+  if (state.metaInstances.size >= LIMITS.metaInstances) {
+    const message = `${LIMITS.metaInstances} MetaInstances are declared already; delete one first`;
+    return { fault: { code: 'queue_full', message } };
   }
   const placement = placeWish({ state, links, speeds }, metaInstance, shape);
   if (placement.kind === 'refused' && !placement.canFitLater) return { fault: placementFault(placement) };

@@ -44,27 +44,29 @@ function nextAttemptAt(
   const [failures, most] =
     metaInstanceId === null
       ? [restartsInARow(runnersOf(state, instance)) + 1, RESTART_POLICY.maxRestarts]
-      : [failuresInARow(state, instance, isExcused ? 0 : 1), LIMITS.instanceRetries];
+      : [failuresInARow(state, instance, isExcused ? 'excused' : 'counted'), LIMITS.instanceRetries];
   return failures > most ? null : now + attemptDelayMs(Math.max(1, failures), instanceId);
 }
 
 /**
- * Of this instance, since it last served for a healthy period or the user asked for another try.
- * @param uncounted failures that the MetaInstance does not know of yet
+ * Of this instance, since it last served for a healthy period or the user asked for another try. What is excused is none.
+ * @param present what the failure of this attempt is, of which the state does not know yet
  */
 function failuresInARow(
   state: ClusterState,
-  { metaInstanceId, attempt }: InstanceRecord,
-  uncounted: number,
+  { metaInstanceId, attempt, excused }: InstanceRecord,
+  present: 'known' | 'excused' | 'counted',
 ): number {
+  const own = attempt - excused - (present === 'excused' ? 1 : 0);
   const owner = metaInstanceId === null ? undefined : state.metaInstances.get(metaInstanceId);
-  return owner === undefined ? attempt : Math.min(attempt, owner.consecutiveFailures + uncounted);
+  const uncounted = present === 'counted' ? 1 : 0;
+  return owner === undefined ? own : Math.min(own, owner.consecutiveFailures + uncounted);
 }
 
 function goOn(input: ReconcileInput, instance: InstanceRecord): ControlEvent[] {
   const { state, now } = input;
   const { instanceId, attempt, failure, metaInstanceId } = instance;
-  if (failuresInARow(state, instance, 0) > LIMITS.instanceRetries) {
+  if (failuresInARow(state, instance, 'known') > LIMITS.instanceRetries) {
     const avoid = failure?.nodeId ?? null;
     return [{ kind: 'InstanceDeleted', instanceId, ...(avoid === null ? {} : { avoid }) }];
   }

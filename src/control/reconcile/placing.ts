@@ -101,6 +101,7 @@ export function instanceOf(
     transport: placement.transport,
     attempt: 1,
     failure: null,
+    excused: 0,
     contextLength: placement.contextTokens,
     maxSequences: placement.sequences,
     cacheCells: placement.cacheCells,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { InstanceId, NodeId } from '../../shared/ids.js';
-import { TIMES } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import { runnersOf } from '../instances.js';
 import type { Transport } from '../placement/types.js';
 import { RESTART_POLICY } from '../restartPolicy.js';
@@ -243,6 +243,33 @@ test('R27, R35: machines that go and come back under a model that served are not
     scene.now = scene.of('m').nextAttempt!.at;
     scene.look();
   }
+});
+
+test('R26, R27: a machine that goes after as many failures as are allowed does not end the instance', () => {
+  const scene = wished();
+  const [, lost = ''] = scene.places('m');
+  const { instanceId } = scene.instance('m');
+  for (let failure = 1; failure <= LIMITS.instanceRetries; failure += 1) {
+    scene.report(scene.instance('m'), 'failed');
+    scene.look();
+    scene.now = scene.of('m').nextAttempt!.at;
+    scene.look();
+  }
+  for (let cut = 1; cut <= 2; cut += 1) {
+    scene.report(scene.instance('m'), 'ready');
+    scene.judge(lost, 'dead');
+    scene.look();
+    scene.judge(lost, 'alive');
+    scene.join(lost, { incarnation: cut + 1 });
+    assert.equal(scene.status('m'), 'retrying');
+    scene.now = scene.of('m').nextAttempt!.at;
+    scene.look();
+    assert.deepEqual([scene.instance('m').instanceId, scene.of('m').consecutiveFailures], [instanceId, 3]);
+  }
+  scene.report(scene.instance('m'), 'failed');
+  scene.look();
+  scene.look();
+  assert.ok(!scene.state.instances.has(instanceId), 'one that is its own is the last');
 });
 
 test('R26, R28: a machine that goes again and again while a model starts there is counted: the model may be the cause', () => {
