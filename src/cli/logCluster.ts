@@ -22,6 +22,9 @@ export function logCluster(cluster: ClusterNode, nodeId: NodeId, log: Logger, me
     misunderstood: (peerId, problem) => {
       log.warn({ node_id: peerId, problem }, 'a message of a node is not as it should be');
     },
+    tooLong: (peerId, problem) => {
+      log.error({ node_id: peerId, problem }, 'a message for a node is too long to be sent');
+    },
   });
 }
 

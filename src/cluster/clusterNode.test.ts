@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterState } from '../control/state.js';
 import { instanceRecord, MODEL } from '../control/testing.js';
-import type { CommandId, InstanceId, NodeId, TaskId } from '../shared/ids.js';
-import { TIMES } from '../shared/limits.js';
+import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
+import { LIMITS, TIMES } from '../shared/limits.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
 import { NodeKey } from './nodeKey.js';
 import { startTestNode, type TestNode } from './testing.js';
@@ -61,6 +61,63 @@ test('R57: nodes agree on a master and a state; a command of any node is in all'
   await until(() => nodes.every(({ cluster }) => cluster.state.instances.size === 3), 'all instances');
   const [first, ...others] = nodes as [TestNode, ...TestNode[]];
   for (const { cluster } of others) assert.deepEqual(cluster.state, first.cluster.state);
+});
+
+test('R57: a node that missed failures with many last words comes up to date, and nobody ends for their length', async (t) => {
+  const network = new MemoryNetwork();
+  const ruling = await startTestNode(network);
+  const key = NodeKey.make();
+  const away = await startTestNode(network, { key });
+  away.links.dial(ruling.links.address);
+  const alive = [ruling];
+  t.after(() => Promise.all(alive.map((node) => node.kill())));
+  await agreed([ruling, away]);
+  await ruling.cluster.command({ kind: 'CreateInstance', instance: instanceOn(ruling, 'a') });
+  await away.kill();
+  await until(() => statusOf(ruling.cluster.state, away.nodeId) === 'dead', 'it is gone');
+  await until(() => ruling.cluster.isUpToDate, 'there is a master');
+  const stderrTail = new Array<string>(LIMITS.stderrTailLines).fill('x'.repeat(LIMITS.stderrLineCharacters));
+  const error = { code: 'runner_failed', message: 'm', phase: 'ready', stderrTail, ranForMs: 1 } as const;
+  const report = {
+    runnerId: 'a-0' as RunnerId,
+    status: 'failed',
+    pid: null,
+    restartAt: null,
+    error,
+  } as const;
+  const count = Math.ceil((1.2 * LIMITS.linkMessageBytes) / JSON.stringify(report).length);
+  assert.ok(count < LIMITS.logTailEntries, 'the master has them all at hand');
+  for (let restarts = 1; restarts <= count; restarts += 1)
+    ruling.cluster.runnerChanged({ ...report, restarts });
+  const back = await startTestNode(network, { key, disk: away.disk, incarnation: 2 });
+  alive.push(back);
+  back.links.dial(ruling.links.address);
+  await agreed(alive);
+  await until(
+    () => alive.every(({ cluster }) => cluster.state.runners.get(report.runnerId)?.restarts === count),
+    'both have the last word',
+  );
+});
+
+test('R1: a message that no link can carry ends nobody; it is told of, and the rest goes on', async (t) => {
+  const { nodes } = await startCluster(2);
+  t.after(() => Promise.all(nodes.map((node) => node.kill())));
+  const ruling = nodes.find((node) => master(node) === node.nodeId) as TestNode;
+  await ruling.cluster.command({ kind: 'CreateInstance', instance: instanceOn(ruling, 'a') });
+  const told: string[] = [];
+  ruling.cluster.listen({ tooLong: (_, problem) => told.push(problem) });
+  const message = 'x'.repeat(LIMITS.linkMessageBytes);
+  ruling.cluster.runnerChanged({
+    runnerId: 'a-0' as RunnerId,
+    status: 'failed',
+    pid: null,
+    restarts: 0,
+    restartAt: null,
+    error: { code: 'runner_failed', message, phase: 'ready', stderrTail: [], ranForMs: 1 },
+  });
+  await until(() => told.length > 0, 'it is told');
+  assert.match(told[0] as string, /over the limit/);
+  await ruling.cluster.command({ kind: 'DeleteInstance', instanceId: 'a' as InstanceId });
 });
 
 test('R56, R57: when the master dies another takes over with the state, and the dead node is known', async (t) => {

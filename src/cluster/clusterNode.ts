@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Assignment, ClusterCommand, CommandAnswer } from '../control/cluster/commands.js';
 import { ControlLog } from '../control/cluster/controlLog.js';
-import type { Entry, Role } from '../control/cluster/messages.js';
+import type { Entry, PeerMessage, Role } from '../control/cluster/messages.js';
 import { NodeCore } from '../control/cluster/nodeCore.js';
 import type { NodeInput, NodeOutput, RunnerReport } from '../control/cluster/ports.js';
 import type { Epoch } from '../control/cluster/position.js';
@@ -15,6 +15,7 @@ import type { ControlEvent } from '../control/events.js';
 import type { Measurements } from '../control/measurements.js';
 import type { ClusterState, NodeFact, NodeStatus } from '../control/state.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
+import { FrameError } from '../shared/frames.js';
 import type { CommandId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
 import type { LinkedPeer, PeerLinks } from './link/contract.js';
@@ -45,6 +46,8 @@ export interface ClusterListener {
   received?(from: NodeId, message: unknown): void;
   /** A message of a peer that is not as it should be; it was dropped. */
   misunderstood?(from: NodeId, problem: string): void;
+  /** A message for a peer is longer than a link carries; it was dropped. */
+  tooLong?(to: NodeId, problem: string): void;
 }
 
 /** How the core tells what becomes of a task. */
@@ -285,7 +288,7 @@ export class ClusterNode {
   #carry(output: Exclude<NodeOutput, { kind: 'StoreTerm' }>): void {
     switch (output.kind) {
       case 'Send':
-        this.#links.send(output.to, output.message);
+        this.#send(output.to, output.message);
         return;
       case 'StoreEntry':
         this.#store.append([output.entry]);
@@ -327,6 +330,16 @@ export class ClusterNode {
         listener?.ended(output.fault);
         return;
       }
+    }
+  }
+
+  /** One that is too long for a link is dropped: what matters is said again, and this node has others to serve. */
+  #send(to: NodeId, message: PeerMessage): void {
+    try {
+      this.#links.send(to, message);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#tell((listener) => listener.tooLong?.(to, error.message));
     }
   }
 

@@ -61,6 +61,8 @@ export const LIMITS = {
   heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
   logTailEntries: 2_000,
+  /** Of them in one message; one that missed more gets the state, which is shorter. */
+  appendEntries: 512,
   /** `Idempotency-Key` of a request that makes something. */
   idempotencyKeyCharacters: 256,
   /** An identifier of a node, instance, runner or task in a message between nodes. */
@@ -267,7 +269,9 @@ export const TIMES = {
   electionDelayMs: 250,
   /** A node with a newer log that does not take the rule within this is passed over. */
   electionPatienceMs: 1_500,
-  /** A gap between two looks at the clock that means: this node itself stood still. */
+  /** A gap between two looks at the clock in which this node heard nobody: it counts as nobody's silence. */
+  stallMs: 400,
+  /** A gap after which others may have taken this node for dead. */
   pauseMs: 1_000,
   /** After it stood still, a master listens this long whether there is another by now. */
   resumeMs: 600,

@@ -264,3 +264,22 @@ test('R59: a partition that heals stops nothing that serves, on either side', ()
   story.settle();
   assert.equal(story.state.instances.size, 1);
 });
+
+test('R56: machines that all stand still for a moment, as on a busy host, take nobody for lost', () => {
+  for (const [at, pausedMs] of [500, 700, 900, 1_500].entries()) {
+    const story = new Story(3, 170 + at);
+    const { machines } = story.world;
+    for (const machine of machines) machine.pause(false);
+    story.pass(pausedMs);
+    for (const machine of machines) machine.resume();
+    for (let look = 0; look < 500; look += 1) {
+      story.pass(1);
+      for (const { core, name } of story.world.processes) {
+        for (const { nodeId, status } of core.state.nodes.values()) {
+          assert.equal(status, 'alive', `${name} of ${nodeId}, ${look} ms after ${pausedMs}`);
+        }
+      }
+    }
+    story.settle();
+  }
+});

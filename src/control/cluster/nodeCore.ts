@@ -169,9 +169,10 @@ export class NodeCore {
   #noticePause(now: number): void {
     const pausedMs = this.#lastSeenAt === null ? 0 : now - this.#lastSeenAt;
     this.#lastSeenAt = now;
-    if (pausedMs < TIMES.pauseMs) return;
+    if (pausedMs < TIMES.stallMs) return;
     this.#context.membership.forgiveMs(pausedMs);
     this.#linkWatch.forgiveMs(pausedMs);
+    if (pausedMs < TIMES.pauseMs) return;
     this.#rule.resumed(pausedMs, now);
     this.#context.isPulseUrgent = true;
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { NodeId } from '../../shared/ids.js';
-import { TIMES } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import { anyEvent } from '../arbitraries.js';
 import { instanceCreated, nodeJoined, OTHER_NODE as PEER } from '../testing.js';
 import { ControlLog } from './controlLog.js';
@@ -36,6 +36,24 @@ test('an answer waits until the disk and every follower have what it rests on', 
   reign.acknowledged(THIRD, at(3));
   assert.deepEqual(settled(reign), ['k']);
   assert.deepEqual(settled(reign), []);
+});
+
+test('R57, R58: a follower that missed more than one message carries gets the state instead', () => {
+  const log = logOf([1, 1, 1].map((term) => [term, nodeJoined()]));
+  const reign = new Reign(epoch(1), 0);
+  const kindOf = () => reign.catchUp(PEER, at(3), log).kind;
+  const add = (count: number) => {
+    for (let entry = 0; entry < count; entry += 1) log.append(epoch(1), nodeJoined());
+  };
+  add(LIMITS.appendEntries);
+  assert.equal(kindOf(), 'Append');
+  add(1);
+  assert.equal(kindOf(), 'Install');
+  add(LIMITS.appendEntries + 1);
+  assert.deepEqual(
+    [...reign.news(log)].map(([, { kind }]) => kind),
+    ['Install'],
+  );
 });
 
 test('a late acknowledgement takes nothing back, and one of before the reign says nothing', () => {

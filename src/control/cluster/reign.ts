@@ -3,7 +3,7 @@
  * followers have what they rest on.
  */
 import type { NodeId } from '../../shared/ids.js';
-import { TIMES } from '../../shared/limits.js';
+import { LIMITS, TIMES } from '../../shared/limits.js';
 import type { CommandAnswer } from './commands.js';
 import type { ControlLog } from './controlLog.js';
 import type { Claim, PeerMessage } from './messages.js';
@@ -83,11 +83,16 @@ export class Reign {
 
   /** What brings a follower whose log ends at `position` up to date; it follows from now on. */
   catchUp(nodeId: NodeId, position: Position, log: ControlLog): PeerMessage {
-    const entries = log.entriesAfter(position);
     this.#followers.set(nodeId, { sent: log.position, acknowledgedIndex: 0 });
-    return entries === null
+    return this.#newsSince(position, log, true);
+  }
+
+  /** What one message can carry: a failure brings the last words of its runner, and many are longer than any may be. */
+  #newsSince(position: Position, log: ControlLog, acknowledge: boolean): PeerMessage {
+    const entries = log.entriesAfter(position);
+    return entries === null || entries.length > LIMITS.appendEntries
       ? { kind: 'Install', epoch: this.#epoch, replaces: position, snapshot: log.snapshot() }
-      : { kind: 'Append', epoch: this.#epoch, previous: position, entries, acknowledge: true };
+      : { kind: 'Append', epoch: this.#epoch, previous: position, entries, acknowledge };
   }
 
   /** What is new for each follower since the last time. */
@@ -95,12 +100,9 @@ export class Reign {
     const acknowledge = this.#waiting.length > 0;
     for (const [nodeId, follower] of this.#followers) {
       if (follower.sent.index === log.position.index) continue;
-      const entries = log.entriesAfter(follower.sent);
-      const previous = follower.sent;
+      const message = this.#newsSince(follower.sent, log, acknowledge);
       follower.sent = log.position;
-      yield entries === null
-        ? [nodeId, { kind: 'Install', epoch: this.#epoch, replaces: previous, snapshot: log.snapshot() }]
-        : [nodeId, { kind: 'Append', epoch: this.#epoch, previous, entries, acknowledge }];
+      yield [nodeId, message];
     }
   }
 

@@ -242,3 +242,35 @@ test('R48: an instance that nobody declared is left to the policy of its own', (
   scene.report(scene.state.instances.get('x' as InstanceId)!, 'failed');
   assert.deepEqual(scene.lookAfter(1_000_000), []);
 });
+
+test('R8: a runner that fails and a node that is lost, in any order, are one failure; nothing of the instance stays behind', () => {
+  const happenings = fc.shuffledSubarray(['runner', 'node', 'look', 'look'], { minLength: 4, maxLength: 4 });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 2 }), happenings, fc.boolean(), (shards, order, isBack) => {
+      const scene = new Scene('a', 'b', 'c');
+      scene.wish('m', { minNodes: shards });
+      scene.look();
+      scene.serve('m');
+      const first = scene.instance('m');
+      const { nodeId } = first.shards[0] as { nodeId: string };
+      const events: ControlEvent[] = [];
+      for (const what of order) {
+        if (what === 'node') scene.judge(nodeId, 'dead');
+        else if (what === 'runner') scene.report(first, 'failed');
+        else events.push(...scene.look());
+      }
+      if (isBack) scene.judge(nodeId, 'alive');
+      for (let look = 0; look < 20; look += 1) events.push(...scene.lookAfter(1_000));
+      const ofFirst = events.filter(
+        (event) => 'instanceId' in event && event.instanceId === first.instanceId,
+      );
+      const count = (kind: ControlEvent['kind']) => ofFirst.filter((event) => event.kind === kind).length;
+      assert.ok(count('InstanceFailed') <= 1, 'counted once');
+      assert.ok(scene.of('m').consecutiveFailures <= 1);
+      assert.ok(count('InstanceRetrying') + count('InstanceDeleted') <= 1, 'retried or deleted');
+      const [present] = scene.present('m');
+      assert.equal(present?.failure, null, 'there is one that has not failed');
+      assert.equal(scene.present('m').length, 1);
+    }),
+  );
+});
