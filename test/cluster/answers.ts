@@ -1,7 +1,7 @@
 /** Answers as a client sees them, for comparison: text, log probabilities and end of each choice, usage, notes of moves. */
 import assert from 'node:assert/strict';
 import type { NodeProcess } from '../support/nodeProcess.js';
-import { MODEL, post, question } from './scene.js';
+import { MODEL, PATIENTLY, post, question, SLOWLY } from './scene.js';
 
 export interface Answer {
   readonly choices: readonly {
@@ -23,8 +23,6 @@ export interface Answer {
 type OnPiece = (pieces: number, instanceId: string, commandId: string) => Promise<void>;
 
 const MOST_TOKENS = 48;
-/** Makes an answer last for a second, so that something can happen in the middle of it. */
-const SLOWLY = { 'x-shoal-failpoint': 'runner.slow_token=20' };
 
 interface Choice {
   readonly index: number;
@@ -52,7 +50,7 @@ export async function ask(
   const withUsage = body.stream ? { stream_options: { include_usage: true } } : {};
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', ...PATIENTLY, ...headers },
     body: JSON.stringify({ ...body, ...withUsage }),
     signal: signal ?? AbortSignal.timeout(60_000),
   });

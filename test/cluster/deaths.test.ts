@@ -5,10 +5,9 @@ import { whyNoHosts } from '../support/hosts.js';
 import { NodeGroup, newToken } from '../support/nodeGroup.js';
 import { HERE, NodeProcess } from '../support/nodeProcess.js';
 import { ask, whole } from './answers.js';
-import { answer, instancesOn, MODEL, post, question, setUp, shows } from './scene.js';
+import { answer, instancesOn, MODEL, PATIENTLY, post, question, setUp, shows } from './scene.js';
 
 const skip = (await whyNoHosts()) ?? false;
-const PATIENT = { prefer: 'wait=30' };
 const BOUND = { timeout: 120_000, skip };
 
 test(
@@ -34,10 +33,10 @@ test(
     assert.equal(refused.status, 503);
     assert.match(await refused.text(), /gone.*"code":"all_instances_failed"/);
     const short = { ...question, deadline_ms: 500 };
-    const late = await post(asking, '/v1/chat/completions', short, PATIENT);
+    const late = await post(asking, '/v1/chat/completions', short, PATIENTLY);
     assert.equal(late.status, 504);
     assert.match(await late.text(), /waited for a place, since: .* gone.*"code":"deadline_exceeded"/);
-    const waiting = post(asking, '/v1/chat/completions', question, PATIENT);
+    const waiting = post(asking, '/v1/chat/completions', question, PATIENTLY);
 
     const forgotten = await post(asking, `/nodes/${serving.nodeId}/forget`, {});
     assert.equal(forgotten.status, 200, await forgotten.text());

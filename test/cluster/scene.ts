@@ -10,6 +10,8 @@ export const MODEL = 'shoal-guide';
 const ANSWER_TOKENS = 60;
 /** Makes an answer last for two seconds, so that something can happen in the middle of it. */
 export const SLOWLY = { 'x-shoal-failpoint': 'runner.slow_token=50' };
+/** A node or a runner that a busy machine makes late for a moment is waited for. */
+export const PATIENTLY = { prefer: 'wait=30' };
 const ANSWER_LIMIT_MS = 60_000;
 
 /** Hosts, and a group of nodes that the test puts on them; all end with the test. */
@@ -36,7 +38,7 @@ export const question = {
 
 /** The answer to the question, asked of this node. */
 export async function answer(node: NodeProcess): Promise<string> {
-  const { choices } = await client(node).chat.completions.create(question);
+  const { choices } = await client(node).chat.completions.create(question, { headers: PATIENTLY });
   return choices[0]?.message.content ?? '';
 }
 
@@ -47,7 +49,9 @@ export async function streamed(
   then: () => Promise<void> | void,
 ): Promise<string> {
   const body = { ...question, stream: true } as const;
-  const stream = await client(node).chat.completions.create(body, { headers: SLOWLY });
+  const stream = await client(node).chat.completions.create(body, {
+    headers: { ...SLOWLY, ...PATIENTLY },
+  });
   let text = '';
   let tokens = 0;
   for await (const chunk of stream) {
@@ -63,7 +67,7 @@ export const brief = { model: MODEL, prompt: 'Once', max_tokens: 2 };
 
 /** Has a few tokens made, and says on which instance. */
 export async function servedBy(node: NodeProcess): Promise<string> {
-  const response = await post(node, '/v1/completions', brief);
+  const response = await post(node, '/v1/completions', brief, PATIENTLY);
   assert.equal(response.status, 200, await response.text());
   return response.headers.get('x-instance-id') ?? '';
 }

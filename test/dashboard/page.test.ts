@@ -213,6 +213,7 @@ describe('the dashboard in a browser', { skip }, () => {
   test('R11: a running request is cancelled from the page', { timeout: BOUND_MS }, () =>
     withPage(async ({ page }) => {
       await node.ready();
+      await slowDown(node, 20);
       const body = {
         model: MODEL,
         max_tokens: 4_000,
@@ -230,6 +231,7 @@ describe('the dashboard in a browser', { skip }, () => {
       const answer = (await (await asked).json()) as { error: { code: string } };
       assert.equal(answer.error.code, 'cancelled');
       await row.waitFor({ state: 'detached' });
+      await slowDown(node, 0);
     }, '/#activity'),
   );
 

@@ -1,11 +1,10 @@
 /** Several nodes of one cluster for tests and benchmarks, on hosts of their own or all on this machine. */
 import { randomBytes } from 'node:crypto';
 import { formatToken } from '../../src/cluster/joinToken.js';
-import { HERE, NodeProcess, type NodeState, type Place } from './nodeProcess.js';
+import { HERE, lookAgain, NodeProcess, type NodeState, type Place } from './nodeProcess.js';
 
 const CLUSTER_KEY_BYTES = 32;
 const AGREE_LIMIT_MS = 60_000;
-const LOOK_AGAIN_MS = 50;
 
 export const newToken = (): string => formatToken(randomBytes(CLUSTER_KEY_BYTES));
 
@@ -46,16 +45,16 @@ export class NodeGroup {
 
   /** Waits until these nodes, all by default, have one master and everybody of them is alive in everybody's state. */
   async agreed(nodes: readonly NodeProcess[] = this.nodes): Promise<NodeState> {
-    const deadline = Date.now() + AGREE_LIMIT_MS;
+    const since = Date.now();
     for (;;) {
       const states = await Promise.all(nodes.map((node) => node.state()));
       const [first] = states as [NodeState];
       if (states.every((state) => isOneCluster(state, first.master_node_id, nodes))) return first;
-      if (Date.now() > deadline) {
+      if (Date.now() > since + AGREE_LIMIT_MS) {
         const said = nodes.map((node, i) => `${JSON.stringify(states[i])}\n${node.log()}`);
         throw new Error(`not agreed after ${AGREE_LIMIT_MS} ms:\n${said.join('\n')}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+      await lookAgain(since);
     }
   }
 
@@ -100,7 +99,7 @@ function takeServed(parameters: readonly string[]): { models: string[]; rest: st
 
 /** Declares that the model runs on this node; asked again until there is a master to take it. */
 async function declareOn(node: NodeProcess, model: string): Promise<void> {
-  const deadline = Date.now() + AGREE_LIMIT_MS;
+  const since = Date.now();
   for (;;) {
     const answer = await fetch(`${node.url}/meta_instance`, {
       method: 'POST',
@@ -109,7 +108,7 @@ async function declareOn(node: NodeProcess, model: string): Promise<void> {
     });
     if (answer.status === 201) return;
     const text = await answer.text();
-    if (Date.now() > deadline) throw new Error(`${model} was not taken: ${text}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    if (Date.now() > since + AGREE_LIMIT_MS) throw new Error(`${model} was not taken: ${text}`);
+    await lookAgain(since);
   }
 }

@@ -196,9 +196,9 @@ function firstLine(child: ChildProcess): Promise<FirstLine> {
   });
 }
 
-const SOON_MS = 1_000;
-const OFTEN_MS = 20;
-const SELDOM_MS = 100;
+const SHARE_OF_WAIT = 0.1;
+const SHORTEST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 100;
 
 /**
  * The pause between two looks at a state. What does not come soon is looked for less often: a node that is asked all the
@@ -206,8 +206,8 @@ const SELDOM_MS = 100;
  * @param since when the first look was, in milliseconds since the epoch
  */
 export function lookAgain(since: number): Promise<void> {
-  const pauseMs = Date.now() - since < SOON_MS ? OFTEN_MS : SELDOM_MS;
-  return new Promise((resolve) => setTimeout(resolve, pauseMs));
+  const pauseMs = Math.max(SHORTEST_PAUSE_MS, (Date.now() - since) * SHARE_OF_WAIT);
+  return new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, LONGEST_PAUSE_MS)));
 }
 
 /** One that has ended is not alive, also while its parent, which may be stopped, has not heard of it. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { isAlive } from '../support/nodeProcess.js';
 import { SupervisorBench } from './supervisorBench.js';
 
-const CYCLES = 100;
+const CYCLES = 32;
 const SIDE_BY_SIDE = 4;
 
 /** Start, kill, start again, stop. The restart does not wait for its backoff. Returns the pids. */
