@@ -72,16 +72,29 @@ export function readInstance(json: Json): InstanceRecord {
   const {
     shards = [],
     attempt = 1,
+    excused = 0,
     metaInstanceId = null,
     ...rest
   } = fromWire(fields) as Partial<InstanceRecord>;
-  return { ...rest, shards, attempt, metaInstanceId, failure: readFailure(failure) } as InstanceRecord;
+  return {
+    ...rest,
+    shards,
+    attempt,
+    excused,
+    metaInstanceId,
+    failure: readFailure(failure),
+  } as InstanceRecord;
 }
 
 export function readFailure(value: unknown): InstanceFailure | null {
   if (value == null) return null;
-  const { at, node_id: nodeId = null, message } = value as Json;
-  return { at: readTime(at), nodeId, message } as InstanceFailure;
+  const { at, node_id: nodeId = null, message, is_excused: isExcused } = value as Json;
+  return {
+    at: readTime(at),
+    nodeId,
+    message,
+    ...(isExcused === true ? { isExcused } : {}),
+  } as InstanceFailure;
 }
 
 export function readWish(json: Json): MetaInstanceWish {

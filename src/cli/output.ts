@@ -42,7 +42,13 @@ export function printable(text: string): string {
 }
 
 /** Codes whose advice is for programs that call the API; on the command line the message itself says what to do. */
-const ADVICE_FOR_PROGRAMS: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'not_found', 'not_ready']);
+const ADVICE_FOR_PROGRAMS: ReadonlySet<ErrorCode> = new Set([
+  'invalid_request',
+  'not_found',
+  'not_ready',
+  'no_instance',
+  'all_instances_failed',
+]);
 
 /** What and why, node by node where that is known, then what to do. */
 export function formatFault({ code, message, details }: Fault): string {

@@ -185,9 +185,10 @@ test('a failed runner of a wish is not said to stay away', () => {
 
 test('wishes and plain instances stand in one list, each once, with retries and nodes', () => {
   const state = stateWith(
-    [{ ...FAILED, meta_instance_id: 'bbbbbbbb-1', model_id: 'broken' }, wish()],
+    [{ ...FAILED, meta_instance_id: 'bbbbbbbb-1', model_id: 'broken' }, wish({ consecutive_failures: 1 })],
     [
-      { ...instance(`${WISH_ID}-1`, WISH_ID, ['n1', 'n2']), attempt: 2 },
+      // Twice a machine was lost under it.
+      { ...instance(`${WISH_ID}-1`, WISH_ID, ['n1', 'n2']), attempt: 4 },
       instance('p1', null, ['n2']),
       instance('orphan', 'gone', ['n1']),
     ],

@@ -119,7 +119,8 @@ export function retriesText(state: StateForm, entry: MetaInstanceForm | Instance
   if (!isWish(entry)) return '';
   const { consecutive_failures: failures, max_retries: most } = entry;
   const instance = instancesOf(state, entry).find((one) => !isReplaced(state, one));
-  return `${instance === undefined ? Math.min(failures, most) : instance.attempt - 1}/${most}`;
+  // Neither machines that went and came back nor what is forgiven takes one away.
+  return `${Math.min(failures, instance === undefined ? most : instance.attempt - 1)}/${most}`;
 }
 
 /** The names of the nodes that it is on. */

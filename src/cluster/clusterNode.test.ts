@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterState } from '../control/state.js';
-import { instanceRecord, MODEL } from '../control/testing.js';
+import { instanceRecord, MODEL, nodeFact, OTHER_NODE } from '../control/testing.js';
+import { FrameError } from '../shared/frames.js';
 import type { CommandId, InstanceId, NodeId, RunnerId, TaskId } from '../shared/ids.js';
 import { LIMITS, TIMES } from '../shared/limits.js';
+import { ClusterNode, type NodeStore } from './clusterNode.js';
+import type { PeerLinkListener, PeerLinks } from './link/contract.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
 import { NodeKey } from './nodeKey.js';
+import { FileControlStore } from './store/fileStore.js';
+import { SimulatedDisk } from './store/testing/simulatedDisk.js';
 import { startTestNode, type TestNode } from './testing.js';
 
 const BOUND_MS = 15_000;
@@ -100,24 +105,34 @@ test('R57: a node that missed failures with many last words comes up to date, an
 });
 
 test('R1: a message that no link can carry ends nobody; it is told of, and the rest goes on', async (t) => {
-  const { nodes } = await startCluster(2);
-  t.after(() => Promise.all(nodes.map((node) => node.kill())));
-  const ruling = nodes.find((node) => master(node) === node.nodeId) as TestNode;
-  await ruling.cluster.command({ kind: 'CreateInstance', instance: instanceOn(ruling, 'a') });
-  const told: string[] = [];
-  ruling.cluster.listen({ tooLong: (_, problem) => told.push(problem) });
-  const message = 'x'.repeat(LIMITS.linkMessageBytes);
-  ruling.cluster.runnerChanged({
-    runnerId: 'a-0' as RunnerId,
-    status: 'failed',
-    pid: null,
-    restarts: 0,
-    restartAt: null,
-    error: { code: 'runner_failed', message, phase: 'ready', stderrTail: [], ranForMs: 1 },
+  let listener: PeerLinkListener | undefined;
+  const links: PeerLinks = {
+    peers: new Map(),
+    listen: (one) => {
+      listener = one;
+    },
+    send: () => {
+      throw new FrameError('a message is over the limit');
+    },
+    openStream: () => assert.fail('no stream is opened'),
+    serveStreams: () => undefined,
+    dial: () => undefined,
+    close: () => Promise.resolve(),
+  };
+  const store: NodeStore = new FileControlStore({ files: new SimulatedDisk(), notify: () => undefined });
+  const cluster = await ClusterNode.open({ links, store }, nodeFact());
+  t.after(async () => {
+    cluster.stop();
+    await store.close();
   });
-  await until(() => told.length > 0, 'it is told');
-  assert.match(told[0] as string, /over the limit/);
-  await ruling.cluster.command({ kind: 'DeleteInstance', instanceId: 'a' as InstanceId });
+  const told: NodeId[] = [];
+  cluster.listen({ tooLong: (to) => told.push(to) });
+  cluster.start();
+  const peer = { nodeId: OTHER_NODE, name: 'other', incarnation: 1, address: '', localAddress: null };
+  listener?.opened({ ...peer, roundTripUs: null });
+  await until(() => told.includes(OTHER_NODE), 'it is told');
+  await until(() => cluster.isUpToDate, 'it rules');
+  await cluster.command({ kind: 'CreateInstance', instance: instanceRecord('a') });
 });
 
 test('R56, R57: when the master dies another takes over with the state, and the dead node is known', async (t) => {

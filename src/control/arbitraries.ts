@@ -99,8 +99,13 @@ const anyMetaInstanceEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     instanceId: anyOwned,
     attempt: anyAttempt,
     failure: fc.record(
-      { at: anyTime, nodeId: fc.option(anyNodeId), message: fc.constant('It died.') },
-      PLAIN,
+      {
+        at: anyTime,
+        nodeId: fc.option(anyNodeId),
+        message: fc.constant('It died.'),
+        isExcused: fc.constant(true),
+      },
+      { ...PLAIN, requiredKeys: ['at', 'nodeId', 'message'] },
     ),
     nextAttemptAt: fc.option(anyTime),
   }),

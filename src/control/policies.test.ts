@@ -146,6 +146,7 @@ test('R72: the state is shown in the words of the contract', () => {
     },
     meta_instances: {},
     model_cards: [],
+    downloads: {},
     tasks: {
       ended: taskView('ended', 'complete'),
       running: taskView('running', 'running'),

@@ -128,9 +128,12 @@ function allFailed(
     runnersOf(state, instance).flatMap((runner) => runner.restartAt ?? []),
   );
   const message = `${modelId} is not served at the moment: ${reason}`;
-  if (restarts.length === 0) return { code: 'all_instances_failed', message };
+  if (restarts.length === 0) {
+    return { code: 'all_instances_failed', message: `${message}. \`shoal status\` says what can be done.` };
+  }
   const waitMs = Math.max(0, Math.min(...restarts) - now);
-  return soon('all_instances_failed', message, waitMs + START_ALLOWANCE_MS);
+  const again = `${message}. It is started again ${inSeconds(waitMs)}.`;
+  return soon('all_instances_failed', again, waitMs + START_ALLOWANCE_MS);
 }
 
 function runnerError(state: ClusterState, instances: readonly InstanceRecord[]): string | undefined {

@@ -100,7 +100,7 @@ function viewNode(
   return toWire({ ...measured, ...node });
 }
 
-function viewInstance({ failure, ...instance }: InstanceRecord) {
+function viewInstance({ failure, excused: _counted, ...instance }: InstanceRecord) {
   return { ...instance, failure: failure && viewFailure(failure) };
 }
 
@@ -124,8 +124,13 @@ function viewWish({ contextTokens, sequences, ...wish }: MetaInstanceWish) {
   return { ...wish, contextLength: contextTokens, maxSequences: sequences };
 }
 
-function viewFailure({ at, nodeId, message }: InstanceFailure) {
-  return { at: isoTime(at), ...(nodeId === null ? {} : { nodeId }), message };
+function viewFailure({ at, nodeId, message, isExcused }: InstanceFailure) {
+  return {
+    at: isoTime(at),
+    ...(nodeId === null ? {} : { nodeId }),
+    message,
+    ...(isExcused === true ? { isExcused } : {}),
+  };
 }
 
 function isoTime(ms: number): string {

@@ -314,6 +314,8 @@ export const TIMES = {
   assignDeadlineMs: 15_000,
   /** A new request that prefers to wait does so this long at most, within its deadline, while its model is being placed or started anew. */
   placeWaitMs: 30_000,
+  /** Before a runner is started, its model's file must be found within this: folders may be large, and disks slow. */
+  modelLookUpMs: 60_000,
   /** Self-test of a model's shards, with a tiny likeness of it, before a runner says that its shard is ready. */
   shardSelfTestMs: 60_000,
   /** Rendering one prompt with the model's chat template. */

@@ -9,6 +9,7 @@ import type { ControlEvent } from '../control/events.js';
 import { instanceRecord, NODE, nodeFact, stateAfter } from '../control/testing.js';
 import { ShoalError } from '../shared/errors.js';
 import type { InstanceId } from '../shared/ids.js';
+import { TIMES } from '../shared/limits.js';
 import { Leftovers } from './leftovers.js';
 import { RankMeetings } from './rankMeetings.js';
 import { Worker } from './worker.js';
@@ -88,6 +89,20 @@ test('R49: a runner whose model is not found has failed, and is gone with its in
     worker.apply(DELETED);
     await nextTurn();
     assert.deepEqual(worker.said, ['a-0 failed', 'a-0 gone']);
+  }));
+
+test('R49: a disk that does not answer is a failure of the start, and holds up nobody for good', (context) =>
+  looking(async (worker) => {
+    context.mock.timers.enable({ apis: ['setTimeout'] });
+    worker.apply(CREATED);
+    context.mock.timers.tick(TIMES.modelLookUpMs - 1);
+    await nextTurn();
+    assert.deepEqual(worker.said, []);
+    context.mock.timers.tick(1);
+    await nextTurn();
+    assert.deepEqual(worker.said, ['a-0 failed']);
+    await worker.doesNotFindIt();
+    assert.deepEqual(worker.said, ['a-0 failed']);
   }));
 
 test('R30, R52: of a runner whose instance was deleted while its model was looked for, the last word is that it is gone', () =>

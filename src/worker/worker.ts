@@ -4,12 +4,12 @@ import type { RunnerReport } from '../control/cluster/ports.js';
 import { restartsAsWhole } from '../control/instances.js';
 import type { ClusterState, InstanceRecord, RunnerFailure, ShardRecord } from '../control/state.js';
 import { changesPlan, planWorker } from '../control/workerPlan.js';
-import { type Fault, toFault } from '../shared/errors.js';
+import { type Fault, ShoalError, toFault } from '../shared/errors.js';
 import { type Failpoint, START_FAILPOINTS } from '../shared/failpoints.js';
 import type { GenerationRequest } from '../shared/generation.js';
 import { GenerationStream } from '../shared/generationStream.js';
 import type { InstanceId, ModelId, NodeId, RunnerId } from '../shared/ids.js';
-import { ENGINE } from '../shared/limits.js';
+import { ENGINE, TIMES } from '../shared/limits.js';
 import type { RunnerSettings } from '../shared/runnerProtocol.js';
 import type { Leftovers } from './leftovers.js';
 import { partOf, type RankMeetings } from './rankMeetings.js';
@@ -149,12 +149,12 @@ export class Worker {
   }
 
   async #findModel(instance: InstanceRecord, shard: ShardRecord): Promise<void> {
-    const { cluster, model, ranks } = this.#components;
+    const { cluster, ranks } = this.#components;
     const { runnerId } = shard;
     this.#finding.add(runnerId);
     this.#memoryBytes.set(runnerId, shard.memoryBytes);
     try {
-      const found = await model(instance.modelId);
+      const found = await this.#lookUp(instance.modelId);
       const sideChannel =
         shard.worldSize === 1
           ? null
@@ -168,6 +168,16 @@ export class Worker {
       // Of one that is not wanted any more nobody would say that it is gone again.
       if (this.#finding.has(runnerId)) cluster.runnerChanged(notFound(runnerId, toFault(error)));
     }
+  }
+
+  /** A disk that does not answer must not keep an instance starting for good, and its requests waiting. */
+  async #lookUp(modelId: ModelId): Promise<LocalModel> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const message = `the file of ${modelId} was not found within ${TIMES.modelLookUpMs} ms; does the disk answer?`;
+      timer = setTimeout(() => reject(new ShoalError('model_load_failed', message)), TIMES.modelLookUpMs);
+    });
+    return await Promise.race([this.#components.model(modelId), late]).finally(() => clearTimeout(timer));
   }
 
   #startRunner(

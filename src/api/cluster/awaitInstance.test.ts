@@ -173,6 +173,30 @@ test('a node without a master does not call an old state ready', () =>
     );
   }));
 
+test('R9: however many wait, the state is made once for all of them in each look', () =>
+  withApi(async (api) => {
+    const count = 16;
+    let { state } = api;
+    let looks = 0;
+    Object.defineProperty(api, 'state', {
+      get: () => {
+        looks += 1;
+        return state;
+      },
+    });
+    let told = 0;
+    const onMessage = ({ type }: AwaitMessage) => {
+      told += 1;
+      if (type === 'ready' || told < count) return;
+      looks = 0;
+      state = stateWith('ready', { r1: { status: 'ready' }, r2: { status: 'ready' } });
+    };
+    const waits = Array.from({ length: count }, () => follow(api, 'model_id=tiny&timeout_s=60', onMessage));
+    const ends = (await Promise.all(waits)).map((messages) => messages.at(-1)?.type);
+    assert.deepEqual(new Set(ends), new Set(['ready']));
+    assert.ok(looks < count, `${looks} looks for ${count} readers`);
+  }));
+
 test('a stopping node ends waits with not_ready', () =>
   withApi(async (api) => {
     const waiting = follow(api, 'model_id=tiny', () => void api.close());

@@ -9,7 +9,7 @@ import { errorBody } from '../http/errors.js';
 import { EventStream } from '../http/eventStream.js';
 import { errorResponses } from '../http/openApi.js';
 import { type AwaitMessage, awaitMessageSchema, progressOf } from './instanceProgress.js';
-import { readState } from './stateForm.js';
+import { readState, type StateForm } from './stateForm.js';
 
 const MS_PER_S = 1_000;
 
@@ -24,7 +24,15 @@ const querySchema = z.strictObject({
 });
 
 export function registerAwaitInstance(app: FastifyInstance, context: ApiContext): void {
+  const { view } = context;
   const waiters = new Set<Waiter>();
+  let ticker: NodeJS.Timeout | undefined;
+  const look = (): Seen => ({ state: readState(view), notReadyReason: view.notReadyReason() });
+  // One look for all of them: making the state of a large cluster takes a while. In a rhythm, since progress is no event.
+  const lookForAll = () => {
+    const seen = look();
+    for (const waiter of waiters) waiter.tell(seen);
+  };
   app.addHook('preClose', async () => {
     for (const waiter of waiters) waiter.fail(STOPPING);
   });
@@ -57,12 +65,17 @@ export function registerAwaitInstance(app: FastifyInstance, context: ApiContext)
       const { model_id: modelId, timeout_s: timeoutS } = request.query;
       const waiter = new Waiter(context, reply, { modelId, timeoutMs: timeoutS * MS_PER_S });
       waiters.add(waiter);
+      ticker ??= setInterval(lookForAll, TIMES.instanceAwaitLookMs);
       const leave = () => {
         waiter.close();
         waiters.delete(waiter);
+        if (waiters.size > 0) return;
+        clearInterval(ticker);
+        ticker = undefined;
       };
       reply.raw.once('close', leave);
       if (reply.raw.destroyed) leave();
+      else waiter.tell(look());
     },
   );
 }
@@ -72,17 +85,20 @@ const STOPPING: Fault = {
   message: 'The node is stopping. Send the request again in a few seconds.',
 };
 
-/** One reader. It looks at the state in a rhythm, because the progress of loading is no event. */
+interface Seen {
+  readonly state: StateForm;
+  readonly notReadyReason: string | null;
+}
+
+/** One reader. */
 class Waiter {
-  readonly #context: ApiContext;
   readonly #modelId: string;
   readonly #endsAt: number;
   readonly #stream: EventStream;
-  #ticker: NodeJS.Timeout | undefined;
   #told = '';
+  #isOver = false;
 
   constructor(context: ApiContext, reply: FastifyReply, options: { modelId: string; timeoutMs: number }) {
-    this.#context = context;
     this.#modelId = options.modelId;
     this.#endsAt = performance.now() + options.timeoutMs;
     this.#stream = new EventStream(reply, {
@@ -91,7 +107,6 @@ class Waiter {
       lingerMs: TIMES.streamLingerMs,
       onOverflow: () => reply.raw.destroy(),
     });
-    if (!this.#look()) this.#ticker = setInterval(() => this.#look(), TIMES.instanceAwaitLookMs);
   }
 
   /** Ends the stream with an error. Harmless when it has ended. */
@@ -101,22 +116,20 @@ class Waiter {
   }
 
   close(): void {
-    clearInterval(this.#ticker);
+    this.#isOver = true;
     this.#stream.end();
   }
 
-  /** Says what is news; true when that was the last word. */
-  #look(): boolean {
-    const { view } = this.#context;
-    const message = progressOf(readState(view), this.#modelId, view.notReadyReason());
-    const isOver = performance.now() >= this.#endsAt;
-    this.#tell(message.type === 'progress' && isOver ? { ...message, type: 'timeout' } : message);
-    if (message.type === 'progress' && !isOver) return false;
-    this.close();
-    return true;
+  /** Says what is news, until that was the last word. */
+  tell({ state, notReadyReason }: Seen): void {
+    if (this.#isOver) return;
+    const message = progressOf(state, this.#modelId, notReadyReason);
+    const isLate = performance.now() >= this.#endsAt;
+    this.#say(message.type === 'progress' && isLate ? { ...message, type: 'timeout' } : message);
+    if (message.type !== 'progress' || isLate) this.close();
   }
 
-  #tell(message: AwaitMessage): void {
+  #say(message: AwaitMessage): void {
     const text = JSON.stringify(message);
     if (text === this.#told) return;
     this.#told = text;

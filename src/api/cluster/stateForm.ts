@@ -12,7 +12,17 @@ const shardSchema = z.looseObject({
   memory_bytes: z.int(),
 });
 
-const failureSchema = z.object({ at: z.iso.datetime(), node_id: z.string().optional(), message: z.string() });
+const failureSchema = z.object({
+  at: z.iso.datetime(),
+  node_id: z.string().optional(),
+  message: z.string(),
+  is_excused: z
+    .literal(true)
+    .optional()
+    .describe(
+      'A machine or a cable failed under a model that served: it does not count as a failure of the model.',
+    ),
+});
 
 export const instanceSchema = z
   .looseObject({

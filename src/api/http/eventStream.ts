@@ -1,6 +1,6 @@
 /**
- * A server-sent event stream on a hijacked reply. Status and headers go out with the first text, or with the first
- * keep-alive when nothing came before; texts of one tick leave in one write; what the client does not read is
+ * A server-sent event stream on a hijacked reply. Status and headers go out with the first text, or, once it is kept
+ * alive, with the first keep-alive when nothing came before; texts of one tick leave in one write; what the client does not read is
  * bounded; an ended stream that is not read is cut after a while.
  */
 import type { ServerResponse } from 'node:http';
@@ -25,7 +25,7 @@ export class EventStream {
   readonly #reply: FastifyReply;
   readonly #response: ServerResponse;
   readonly #options: EventStreamOptions;
-  readonly #keepAlive: NodeJS.Timeout;
+  #ticker: NodeJS.Timeout | undefined;
   #opened = false;
   #ended = false;
   #quietTicks = 0;
@@ -35,7 +35,12 @@ export class EventStream {
     this.#reply = reply;
     this.#response = reply.raw;
     this.#options = options;
-    this.#keepAlive = setInterval(() => this.#tick(), options.keepAliveMs / TICKS_PER_KEEP_ALIVE);
+  }
+
+  /** It will be answered with events, and is kept alive from now on; so it is after its first text in any case. */
+  keepAlive(): void {
+    if (this.#ended) return;
+    this.#ticker ??= setInterval(() => this.#tick(), this.#options.keepAliveMs / TICKS_PER_KEEP_ALIVE);
   }
 
   /** Have status and headers been sent? From then on an error can only be an event of the stream. */
@@ -60,7 +65,7 @@ export class EventStream {
 
   /** Sends what is pending and ends the response. Without any text before, nothing is sent. Harmless when repeated. */
   end(): void {
-    clearInterval(this.#keepAlive);
+    clearInterval(this.#ticker);
     if (this.#ended) return;
     this.#flush();
     this.#ended = true;
@@ -74,6 +79,7 @@ export class EventStream {
   #open(): void {
     if (this.#opened) return;
     this.#opened = true;
+    this.keepAlive();
     this.#reply.hijack();
     this.#response.writeHead(OK, {
       ...(this.#reply.getHeaders() as Record<string, string>),

@@ -31,6 +31,8 @@ export interface AnswerFormat {
 }
 
 interface Listener {
+  /** It has its place: from now on it is answered, and no longer refused. */
+  readonly onAccepted: () => void;
   readonly onEvent: (event: AnswerEvent) => void;
   readonly onMoved: (move: GenerationMove) => void;
 }
@@ -49,8 +51,8 @@ export interface Exchange {
 }
 
 /**
- * Answers with a server-sent event stream. Status and headers wait for the first event, so that a refusal has its
- * proper status. @throws what went wrong before the first byte; afterwards errors are events of the stream
+ * Answers with a server-sent event stream. Status and headers wait for the place and the first event, so that a refusal
+ * has its proper status, however long it waited. @throws what went wrong before the first byte; afterwards errors are events of the stream
  */
 export async function streamAnswer(exchange: Exchange, format: StreamFormat): Promise<void> {
   const { context, request, reply } = exchange;
@@ -72,7 +74,11 @@ export async function streamAnswer(exchange: Exchange, format: StreamFormat): Pr
       const text = format.event(event);
       if (text !== '') stream.write(text);
     };
-    await run(exchange, lifetime, { onEvent, onMoved: (move) => stream.comment(moveNote(move)) });
+    await run(exchange, lifetime, {
+      onAccepted: () => stream.keepAlive(),
+      onEvent,
+      onMoved: (move) => stream.comment(moveNote(move)),
+    });
   } catch (thrown) {
     if (!stream.opened) throw thrown;
     const fault = httpFault(thrown, request.id);
@@ -89,7 +95,11 @@ export async function streamAnswer(exchange: Exchange, format: StreamFormat): Pr
 export async function wholeAnswer(exchange: Exchange, format: AnswerFormat): Promise<unknown> {
   const lifetime = begin(exchange);
   try {
-    await run(exchange, lifetime, { onEvent: (event) => format.event(event), onMoved: () => undefined });
+    await run(exchange, lifetime, {
+      onAccepted: () => undefined,
+      onEvent: (event) => format.event(event),
+      onMoved: () => undefined,
+    });
     return format.body();
   } finally {
     lifetime.dispose();
@@ -110,7 +120,7 @@ function begin({ context, request, reply, generation }: Exchange): RequestLifeti
 async function run(
   { context, request, reply, generation }: Exchange,
   lifetime: RequestLifetime,
-  { onEvent, onMoved }: Listener,
+  { onAccepted, onEvent, onMoved }: Listener,
 ): Promise<GenerationStats> {
   const { signal } = lifetime;
   const failpoint = requestedFailpoint(request, context);
@@ -122,6 +132,7 @@ async function run(
   request.outcome.instanceId = accepted.instanceId;
   reply.header('x-instance-id', accepted.instanceId);
   reply.header('x-node-id', accepted.nodeId);
+  onAccepted();
   const stats = await readEvents(accepted.events, signal, {
     onEvent,
     onLeaveFailed: (error) => request.log.error({ err: error }, 'a finished generation could not be left'),
