@@ -60,7 +60,7 @@ function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeV
       cpu,
       speed,
       apiUrl,
-      backends: ['cpu'],
+      backends: backendsOf(heard.register),
       lastSeen: new Date(heard.at).toISOString(),
     });
     for (const [runnerId, facts] of Object.entries(heard.register.runners))
@@ -68,6 +68,15 @@ function readTelemetry(self: NodeId, { cluster, registers, readRegister }: NodeV
     for (const link of heard.register.links) links.push({ from: nodeId, ...link });
   }
   return { nodes, runners, links };
+}
+
+/** The processor, and what else the models of a node have been found to compute on. */
+export function backendsOf({ runners }: Pick<Register, 'runners'>): string[] {
+  const devices = Object.values(runners).flatMap(({ model }) => {
+    const named = (model as { readonly backends?: unknown } | null)?.backends;
+    return Array.isArray(named) ? named.filter((name) => typeof name === 'string') : [];
+  });
+  return [...new Set(['cpu', ...devices.map((name) => name.toLowerCase())])];
 }
 
 /** A model that another node serves can be called here as well, whether or not its file is here. */

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import { boundedFault } from '../cluster/calls/fault.js';
 import { isLegalMove, type RunnerStatus } from '../control/runnerLife.js';
 import {
   judge,
@@ -222,7 +223,8 @@ export class RunnerProcess {
         this.#restWhenDone();
         return;
       case 'fatal':
-        this.#cause ??= message.fault;
+        // It stands in the cluster's log, and may quote a model file.
+        this.#cause ??= boundedFault(message.fault);
     }
   }
 

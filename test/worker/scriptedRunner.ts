@@ -64,6 +64,13 @@ const behaviours: Record<string, () => unknown> = {
     send({ kind: 'fatal', fault: { code: 'model_load_failed', message: 'the file is torn' } });
     channel.end(() => process.exit(1));
   },
+  'fatal without code': () =>
+    channel.write(encodeFrame({ kind: 'fatal', fault: 7 }, LIMITS.runnerFrameBytes)),
+  'fatal without end': () => {
+    const message = 'the file is torn'.repeat(LIMITS.controlRecordBytes / 8);
+    send({ kind: 'fatal', fault: { code: 'model_load_failed', message } });
+    channel.end(() => process.exit(1));
+  },
   'fatal and hang': () => {
     send({ kind: 'phase', phase: 'loading', progress: 0 });
     channel.write(

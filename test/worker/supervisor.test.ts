@@ -24,6 +24,8 @@ const faults: [behaviour: string, code: string, message: RegExp][] = [
   ['an unknown message', 'runner_failed', /nonsense/],
   ['an illegal move', 'runner_failed', /from connecting to ready/],
   ['fatal and exit', 'model_load_failed', /the file is torn/],
+  ['fatal without code', 'runner_failed', /garbage: a fault without code/],
+  ['fatal without end', 'model_load_failed', /the file is torn/],
 ];
 
 describe('a supervisor', { concurrency: 4 }, () => {
@@ -37,6 +39,10 @@ describe('a supervisor', { concurrency: 4 }, () => {
       assert.equal(made.failures.length, 1);
       assert.equal(made.failures[0]?.code, code);
       assert.match(made.failures[0]?.message ?? '', message);
+      assert.ok(
+        JSON.stringify(made.failures[0]).length < LIMITS.controlRecordBytes,
+        'the log has room for it',
+      );
       assert.equal(made.failures[0]?.phase, 'connecting');
       assert.ok(failed.restartAt !== null, 'a restart is planned');
       const end = await waiting.ended;
