@@ -60,6 +60,8 @@ export interface MetaInstanceForm {
     readonly nodes: readonly { readonly node_id: string; readonly name: string; readonly reason: string }[];
   } | null;
   readonly next_attempt_at: string | null;
+  /** Nodes that it failed on too often; a user's retry lets it go there again. */
+  readonly avoided_nodes?: readonly string[];
 }
 
 export interface RunnerForm {

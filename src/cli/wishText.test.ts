@@ -86,6 +86,15 @@ function assertNarrow(text: string): void {
   for (const line of text.split('\n')) assert.ok(line.length <= COLUMNS, `${line.length}: ${line}`);
 }
 
+test('R28, R29: one that waits because it failed too often where there is room can be tried there again', () => {
+  assert.doesNotMatch(describeState(stateWith([NO_PLACE]), NOW), /shoal retry/);
+  const avoiding = { ...NO_PLACE, avoided_nodes: ['n1'] };
+  assert.match(
+    describeState(stateWith([avoiding]), NOW),
+    /^ {2}To have it tried where it failed, too: shoal retry aaaaaaaa$/m,
+  );
+});
+
 test('R29: one look says that nothing has room, what each node lacks, and how to take it back', () => {
   const text = describeState(stateWith([NO_PLACE]), NOW);
   assert.match(text, /^large +pending +aaaaaaaa$/m);

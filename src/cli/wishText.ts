@@ -46,6 +46,9 @@ export function wishProblem(state: StateForm, wish: MetaInstanceForm, now: numbe
       ...problem.nodes.map(({ name, reason }) =>
         wrap(`${clip(name, NAME_CHARACTERS)}: ${reason}`, COLUMNS, '    '),
       ),
+      ...((wish.avoided_nodes ?? []).length === 0
+        ? []
+        : [`  To have it tried where it failed, too: shoal retry ${handle}`]),
       '  It starts by itself as soon as it fits. If it is not wanted any more:',
       `  shoal delete ${handle}`,
     ].join('\n');

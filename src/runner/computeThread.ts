@@ -186,7 +186,7 @@ function serve(model: ServableModel, engine: Engine, context: Context): void {
 
 /** @returns how long each step shall take longer, if the failpoint says so */
 function obeyFailpoint(message: ToCompute): number | null {
-  if (message.kind === 'stand_still') for (;;);
+  if (message.kind === 'stand_still') Atomics.wait(STANDING, 0, 0);
   return message.kind === 'slow_down' ? message.ms : null;
 }
 

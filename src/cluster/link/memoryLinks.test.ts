@@ -15,7 +15,11 @@ testLinks('in memory', async (context, { key, incarnation }) => {
 test('a network in memory can be cut, healed and broken', { timeout: 60_000 }, async (context) => {
   const [first, second] = [network.join(), network.join()];
   const [left, right] = [new Witness(first), new Witness(second)];
-  context.after(() => Promise.all([first.close(), second.close()]));
+  context.after(() => {
+    // What is closed while bytes stand still waits for them.
+    network.heal(first, second);
+    return Promise.all([first.close(), second.close()]);
+  });
   first.dial(second.address);
   await until('they are linked', () => first.peers.size === 1 && second.peers.size === 1);
   network.cut(first, second);
@@ -29,8 +33,8 @@ test('a network in memory can be cut, healed and broken', { timeout: 60_000 }, a
   await until('both know', () => left.closings.length === 1 && right.closings.length === 1);
   await until('they are linked again', () => first.peers.size === 1 && second.peers.size === 1);
   network.cut(first, second);
-  await until('silence ends the link', () => left.closings.length === 2 && right.closings.length === 2);
-  assert.equal(first.peers.size, 0);
+  await until('silence ends the link', () => first.peers.size === 0 && second.peers.size === 0);
+  assert.ok(left.closings.length >= 2 && right.closings.length >= 2);
   network.heal(first, second);
   await until('they are linked again', () => first.peers.size === 1 && second.peers.size === 1);
 });
