@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeId } from '../../shared/ids.js';
 import type { NodeSpeed } from '../../shared/nodeSpeed.js';
+import { NOTHING_MEASURED } from '../measurements.js';
 import type { Placement } from '../placement/types.js';
+import type { MetaInstanceRecord } from '../state.js';
 import { metaInstanceWish, modelShape } from '../testing.js';
-import { placeWish } from './placing.js';
+import { circumstances, placeWish } from './placing.js';
+import { reconcile } from './reconcile.js';
 import { Scene } from './testing.js';
 
 const speed = (gigabytes: number): NodeSpeed => ({
@@ -38,3 +41,34 @@ test('R38: what nodes measured of themselves decides where a model goes, and how
   };
   assert.ok(layersOn('b') > layersOn('a') + layersOn('c'));
 });
+
+test('R9, R29: what refusals rest on is made once, however many wishes wait, and anew when something of it changes', () => {
+  const scene = new Scene('a', 'b');
+  for (let wish = 0; wish < 20; wish += 1) scene.wish(`w${wish}`, { nodeIds: ['a' as NodeId], minNodes: 1 });
+  for (let look = 0; look < 3; look += 1) scene.look();
+  assert.ok([...scene.state.metaInstances.values()].filter(isWaiting).length > 10);
+  let reads = 0;
+  const links = scene.links.map((link) => ({
+    ...link,
+    get from() {
+      reads += 1;
+      return link.from;
+    },
+  }));
+  const { state, now, reign } = scene;
+  const input = { ...NOTHING_MEASURED, state, now, reign, links, lostLinks: [] };
+  reconcile(input);
+  const once = reads;
+  assert.ok(once > 0 && once <= 2 * links.length, `${once} reads of ${links.length} links`);
+  reconcile(input);
+  assert.equal(reads, once);
+  const before = circumstances({ state: scene.state, links });
+  scene.judge('b', 'dead');
+  assert.notEqual(circumstances({ state: scene.state, links }), before);
+  scene.judge('b', 'alive');
+  assert.equal(circumstances({ state: scene.state, links }), before);
+  const cut = links.map((link) => ({ ...link, isConnected: false }));
+  assert.notEqual(circumstances({ state: scene.state, links: cut }), before);
+});
+
+const isWaiting = ({ placementProblem }: MetaInstanceRecord) => placementProblem !== null;

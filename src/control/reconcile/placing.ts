@@ -74,8 +74,26 @@ function resourcesOf(
   };
 }
 
-/** What a refusal rests on, in short: as long as it is the same, so is the answer. */
+/**
+ * What a refusal rests on, in short: as long as it is the same, so is the answer. Every wish that waits asks for it in every
+ * look, and with many nodes it takes milliseconds: it is made once for the same nodes, instances and links.
+ */
 export function circumstances({ state, links }: Pick<Known, 'state' | 'links'>): string {
+  const { nodes, instances } = state;
+  const before = MADE.get(nodes);
+  if (before?.instances === instances && before.links === links) return before.text;
+  const text = describe({ state, links });
+  MADE.set(nodes, { instances, links, text });
+  return text;
+}
+
+interface Made extends Pick<Known, 'links'>, Pick<Known['state'], 'instances'> {
+  readonly text: string;
+}
+
+const MADE = new WeakMap<Known['state']['nodes'], Made>();
+
+function describe({ state, links }: Pick<Known, 'state' | 'links'>): string {
   const taken = takenMemory(state.instances.values());
   const nodes = [...state.nodes.values()].map(
     ({ nodeId, status, isDraining, memoryBytes, models }) =>
