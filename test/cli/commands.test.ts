@@ -1,7 +1,7 @@
 /** The commands as people run them: output, exit codes 0, 1 and 2, errors on stderr with what to do. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -155,13 +155,47 @@ describe('commands', { concurrency: 2 }, () => {
     assert.match(stderr, /too many \(queue_full\)/);
   });
 
-  test('R84: a home that the kernel lets nobody make is refused', {
+  test('R84: a home that the kernel lets nobody make, or that is a file, is refused', {
     ...BOUND,
     skip: process.platform !== 'linux',
   }, async () => {
-    const { code, stderr } = await shoal(['up', '--home', '/proc/shoal', '--api-port', '0']);
+    const file = join(home, 'file');
+    writeFileSync(file, '');
+    for (const [folder, reason] of [
+      ['/proc/shoal', 'ENOENT'],
+      [file, 'EEXIST'],
+      [join(file, 'deeper'), 'ENOTDIR'],
+    ] as const) {
+      const { code, stderr } = await shoal(['up', '--home', folder, '--api-port', '0']);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        new RegExp(
+          `^shoal: the home folder ${folder} cannot be used: ${reason}.*\\(invalid_request\\)$`,
+          'm',
+        ),
+      );
+    }
+  });
+
+  test('R84: a node whose model can never fit says why and ends', BOUND, async () => {
+    const folder = join(home, 'too-small');
+    const { code, stderr } = await shoal([
+      'up',
+      '--home',
+      folder,
+      '--memory',
+      '10M',
+      '--serve',
+      'shoal-guide',
+      '--api-port',
+      '0',
+      '--peer-port',
+      '0',
+      '--no-discovery',
+    ]);
     assert.equal(code, 1);
-    assert.match(stderr, /the home folder \/proc\/shoal cannot be used: ENOENT/);
+    assert.match(stderr, /10\.0 MiB free\. \(placement_impossible\)/);
   });
 
   test('the help names every command, and up and join every option', BOUND, async () => {

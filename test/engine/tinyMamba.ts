@@ -22,7 +22,8 @@ export function tinyMamba(): WritableGguf {
     return state / 2 ** 32 - 0.5;
   };
   const add = (name: string, dims: readonly number[], value: () => number): void => {
-    const values = Float32Array.from({ length: dims.reduce((product, dim) => product * dim, 1) }, value);
+    const values = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+    for (let index = 0; index < values.length; index += 1) values[index] = value();
     tensors.push({ name, dims, type: 'f32', data: new Uint8Array(values.buffer) });
   };
   add('token_embd.weight', [HIDDEN, MAMBA_VOCABULARY], () => random() * 2);

@@ -61,18 +61,23 @@ export function randomEmbeddings({
   return (offset, target) => target.set(stored.subarray(offset, offset + target.length));
 }
 
+/** By the linear congruential generator of Numerical Recipes. A plain loop: a runner makes millions when it starts. */
 function randomTensor(name: string, elements: number): Float32Array {
-  const random = generator(seedOf(name));
-  const value = weightOf(name);
-  return Float32Array.from({ length: elements }, () => value(random()));
+  const { centre, spread } = weightsOf(name);
+  const values = new Float32Array(elements);
+  let state = seedOf(name);
+  for (let index = 0; index < elements; index += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    values[index] = centre + (state / 2 ** 32 - 0.5) * spread;
+  }
+  return values;
 }
 
-/** @returns a weight from a number in [-0.5, 0.5) */
-function weightOf(name: string): (random: number) => number {
-  if (name.includes('norm') && name.endsWith('.weight')) return (random) => 1 + random * NORM_SPREAD;
-  if (name.includes('ssm_a')) return (random) => random - 1;
-  if (name.startsWith('token_embd')) return (random) => random * EMBEDDING_SPREAD;
-  return (random) => random * WEIGHT_SPREAD;
+/** Weights are uniform, half the spread to either side of the centre. */
+function weightsOf(name: string): { readonly centre: number; readonly spread: number } {
+  if (name.includes('norm') && name.endsWith('.weight')) return { centre: 1, spread: NORM_SPREAD };
+  if (name.includes('ssm_a')) return { centre: -1, spread: 1 };
+  return { centre: 0, spread: name.startsWith('token_embd') ? EMBEDDING_SPREAD : WEIGHT_SPREAD };
 }
 
 /** FNV-1a */
@@ -82,13 +87,4 @@ function seedOf(text: string): number {
     state = Math.imul(state ^ text.charCodeAt(index), 16_777_619);
   }
   return state >>> 0;
-}
-
-/** The linear congruential generator of Numerical Recipes. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32 - 0.5;
-  };
 }

@@ -80,7 +80,8 @@ function tinyTensors(shape: TinyModelShape): WritableTensor[] {
   const random = generator(shape.seed);
   const tensors: WritableTensor[] = [];
   const add = (name: string, dims: readonly number[], value: () => number): void => {
-    const values = Float32Array.from({ length: dims.reduce((product, dim) => product * dim, 1) }, value);
+    const values = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+    for (let index = 0; index < values.length; index += 1) values[index] = value();
     tensors.push({ name, dims, type: 'f32', data: new Uint8Array(values.buffer) });
   };
   const matrix = (name: string, inputs: number, outputs: number): void =>

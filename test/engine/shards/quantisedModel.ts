@@ -67,9 +67,17 @@ function generator(text: string): () => number {
   };
 }
 
+const float = new Float32Array(1);
+const floatBits = new Uint32Array(float.buffer);
+
+function bitsOf(value: number): number {
+  float[0] = value;
+  return floatBits[0] as number;
+}
+
 /** The bits of a number as f16, rounded towards zero. */
 function halfBits(value: number): number {
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0] as number;
+  const bits = bitsOf(value);
   const exponent = ((bits >>> 23) & 255) - 112;
   const sign = (bits >>> 16) & 0x8000;
   if (exponent > 0) return sign | (exponent << 10) | ((bits >>> 13) & 1023);
@@ -79,5 +87,5 @@ function halfBits(value: number): number {
 
 /** The bits of a number as bf16, rounded towards zero. */
 function brainBits(value: number): number {
-  return (new Uint32Array(Float32Array.of(value).buffer)[0] as number) >>> 16;
+  return bitsOf(value) >>> 16;
 }
