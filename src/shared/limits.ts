@@ -121,7 +121,7 @@ export const LIMITS = {
   /** Message and details of a fault that another node reports; what is longer is cut, or left out. */
   faultMessageCharacters: 16_384,
   faultDetailsCharacters: 65_536,
-  /** Nodes that one node is linked to at once. */
+  /** Nodes that one node is linked to at once, and that the state remembers: for a newcomer the longest dead one goes. */
   peers: 256,
   /** Connections of other nodes that have yet to prove who they are: from one address, and in all. */
   linkHandshakesPerAddress: 32,
