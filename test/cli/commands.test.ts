@@ -7,11 +7,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
 import { loadClusterKey } from '../../src/cluster/clusterKey.js';
 import { formatToken, KEY_BYTES } from '../../src/cluster/joinToken.js';
 import { ShoalError } from '../../src/shared/errors.js';
-import { shoal } from './shoal.js';
+import { shoal, start } from './shoal.js';
 
 const BOUND = { timeout: 60_000 };
 const NODES = {
@@ -196,6 +197,18 @@ describe('commands', { concurrency: 2 }, () => {
     ]);
     assert.equal(code, 1);
     assert.match(stderr, /10\.0 MiB free\. \(placement_impossible\)/);
+  });
+
+  test('a node that is told to end while it starts exits 0', BOUND, async () => {
+    const folder = join(home, 'starting');
+    const parameters = ['up', '--home', folder, '--api-port', '0', '--peer-port', '0', '--no-discovery'];
+    const child = start(parameters, {});
+    const ended = once(child, 'exit');
+    const limit = setTimeout(() => child.kill('SIGKILL'), BOUND.timeout / 2);
+    while (!existsSync(join(folder, 'lock.json')) && child.exitCode === null) await sleep(5);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    clearTimeout(limit);
   });
 
   test('the help names every command, and up and join every option', BOUND, async () => {
