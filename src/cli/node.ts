@@ -213,6 +213,10 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
   if (options.worker && options.benchmark) speed.start();
   closers.add(() => speed.close());
   if (options.worker) worker.start();
+  closers.add(async () => {
+    cluster.leave();
+    await worker.stop();
+  });
   await meetOthers(parts, options, log, closers);
   const stopping = new AbortController();
   const serving = serve(cluster, wishesFor(served, options), stopping.signal);
@@ -231,8 +235,6 @@ async function compose(options: UpOptions, closers: Closers): Promise<RunningNod
       stopping.abort();
       cluster.nodeChanged({ ...node, isDraining: true });
       await Promise.all([app?.close(), server.drain(TIMES.drainMs)]);
-      cluster.leave();
-      await worker.stop();
       await closers.close();
     },
   };

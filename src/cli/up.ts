@@ -7,11 +7,12 @@ import type { UpOptions } from './upOptions.js';
 const STOP_LIMIT_MS = 20_000;
 
 export async function up(options: UpOptions): Promise<void> {
-  const node = await startNode(options);
-  const stopShowing = options.logJson ? announceAsJson(node) : announce(node, options);
-  await new Promise<void>((resolve) => {
+  let isUp = false;
+  const signalled = new Promise<void>((resolve) => {
     let signals = 0;
     const onSignal = () => {
+      // Of a node that only starts, nothing has to be ended in order.
+      if (!isUp) process.exit(0);
       signals += 1;
       // A second signal means now; the runners end by themselves when their channel closes.
       if (signals > 1) process.exit(1);
@@ -19,6 +20,10 @@ export async function up(options: UpOptions): Promise<void> {
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   });
+  const node = await startNode(options);
+  isUp = true;
+  const stopShowing = options.logJson ? announceAsJson(node) : announce(node, options);
+  await signalled;
   stopShowing();
   if (!options.logJson)
     process.stderr.write('\nStopping; running requests may end. Press Ctrl-C again to stop now.\n');

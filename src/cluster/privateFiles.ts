@@ -5,7 +5,6 @@
 import {
   chmodSync,
   closeSync,
-  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -33,13 +32,14 @@ export function makeHome(home: string): void {
 
 /** A recursive `mkdirSync` never returns where the kernel says that a folder cannot be made, as below `/proc`. */
 function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
+  const isThere = statSync(path, { throwIfNoEntry: false });
+  if (isThere?.isDirectory() === true) return;
+  if (isThere === undefined) makeFolder(dirname(path));
   try {
     mkdirSync(path, { mode: PRIVATE_FOLDER });
   } catch (error) {
-    // Another process made it meanwhile.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Another process may have made it meanwhile.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 

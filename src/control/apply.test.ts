@@ -150,6 +150,26 @@ test('only a dead node is forgotten, and its instances with it', () => {
   assert.deepEqual(after.deletedInstances, ['a']);
 });
 
+test('R56, R58: nodes that come once are bounded: for a newcomer the one goes that is dead for longest and hosts nothing', () => {
+  const guest = (at: number) => `guest-${at}` as NodeId;
+  let state = stateAfter(nodeJoined(guest(0)), instanceCreated('a', [guest(0)]));
+  const count = LIMITS.peers + 20;
+  for (let at = 0; at < count; at += 1) {
+    state = apply(state, nodeJoined(guest(at)));
+    state = apply(state, { kind: 'NodeStatusChanged', nodeId: guest(at), status: 'dead', at });
+    assert.ok(state.nodes.size <= LIMITS.peers);
+  }
+  assert.ok(state.nodes.has(NODE), 'it lives');
+  assert.ok(state.nodes.has(guest(0)) && state.instances.size === 1, 'it may come back for its instance');
+  assert.ok(!state.nodes.has(guest(1)) && state.nodes.has(guest(count - 1)));
+  const full = state.nodes.size;
+  assert.equal(
+    apply(state, nodeJoined(guest(count - 1), 2)).nodes.size,
+    full,
+    'one that is known takes no place',
+  );
+});
+
 test('a deleted instance does not come back by a late word, also where it was never known', () => {
   for (const before of [stateAfter(instanceCreated('a')), stateAfter()]) {
     const after = [instanceDeleted('a'), instanceDeleted('a'), instanceCreated('a')].reduce(apply, before);

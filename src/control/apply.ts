@@ -3,6 +3,7 @@
  * is older than what is known, changes nothing but the index, so that late and repeated reports are harmless.
  */
 import type { NodeId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
 import { instanceCreated, instanceDeleted, instanceFailed, instanceRetrying } from './applyInstance.js';
 import {
   changeMetaInstance,
@@ -71,10 +72,12 @@ function change(state: ClusterState, event: ControlEvent): Partial<ClusterState>
 }
 
 /** A node in a new life has no runner and no request of the one before. */
-function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> {
-  const known = state.nodes.get(node.nodeId);
+function nodeJoined(before: ClusterState, node: NodeFact): Partial<ClusterState> {
+  const known = before.nodes.get(node.nodeId);
   if (known !== undefined && known.incarnation > node.incarnation) return {};
+  const state = known === undefined ? withRoom(before) : before;
   const joined = {
+    ...state,
     nodes: withEntry(state.nodes, node.nodeId, {
       ...node,
       status: 'alive' as const,
@@ -100,6 +103,23 @@ function nodeJoined(state: ClusterState, node: NodeFact): Partial<ClusterState> 
     ),
     runners,
   };
+}
+
+/** Machines that come once and never again must not fill the list, which every pulse names: who is dead for longest goes. */
+function withRoom(state: ClusterState): ClusterState {
+  if (state.nodes.size < LIMITS.peers) return state;
+  const hosts = new Set(
+    [...state.instances.values()].flatMap(({ shards }) => shards.map(({ nodeId }) => nodeId)),
+  );
+  const [longest] = [...state.nodes.values()]
+    .filter(({ status }) => status === 'dead')
+    .sort(
+      (a, b) =>
+        Number(hosts.has(a.nodeId)) - Number(hosts.has(b.nodeId)) ||
+        a.statusSince - b.statusSince ||
+        (a.nodeId < b.nodeId ? -1 : 1),
+    );
+  return longest === undefined ? state : { ...state, ...nodeForgotten(state, longest.nodeId) };
 }
 
 function nodeStatusChanged(

@@ -3,7 +3,7 @@
  * events back, answers heartbeats, and sees to it that the process ends. It never computes.
  */
 import type { Duplex } from 'node:stream';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { CollectiveHost } from '../collective/bridge/collectiveHost.js';
 import type { Collective } from '../collective/contract.js';
 import { type Fault, toFault } from '../shared/errors.js';
@@ -140,6 +140,10 @@ export class RunnerProcess {
     worker.on('error', (error) => this.#fail(toFault(error)));
     worker.on('exit', () => {
       compute.hasExited = true;
+      // Its last words may come later than this: nothing keeps the port and the thread in order.
+      for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1)) {
+        this.#hear(last.message as FromCompute);
+      }
       this.#fail({ code: 'runner_failed', message: 'the compute thread has ended' });
     });
     this.#channel.send({ kind: 'phase', phase: 'loading', progress: 0 });

@@ -55,8 +55,11 @@ export const LIMITS = {
   modelLayers: 1_024,
   /** Characters of a node's id in an id that it gives out. */
   shortIdCharacters: 8,
-  /** Decisions of one look at what should run; the next look goes on. */
-  reconcilePasses: 64,
+  /**
+   * Decisions of one look at what should run; the next look, in the next turn of the node, goes on. Each is a placement,
+   * which takes milliseconds with a hundred nodes, and the master must be heard meanwhile.
+   */
+  reconcilePasses: 16,
   /** Commands that a master which stood still keeps until it knows whether it still rules; more are sent again. */
   heldCommands: 1_000,
   /** Entries of the control log that a node keeps at hand for others that missed some; one that missed more gets the state. */
@@ -118,7 +121,7 @@ export const LIMITS = {
   /** Message and details of a fault that another node reports; what is longer is cut, or left out. */
   faultMessageCharacters: 16_384,
   faultDetailsCharacters: 65_536,
-  /** Nodes that one node is linked to at once. */
+  /** Nodes that one node is linked to at once, and that the state remembers: for a newcomer the longest dead one goes. */
   peers: 256,
   /** Connections of other nodes that have yet to prove who they are: from one address, and in all. */
   linkHandshakesPerAddress: 32,

@@ -1,17 +1,18 @@
 /** The commands as people run them: output, exit codes 0, 1 and 2, errors on stderr with what to do. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startTestApi, TEST_STATE, type TestApi } from '../../src/api/testing/testApi.js';
 import { loadClusterKey } from '../../src/cluster/clusterKey.js';
 import { formatToken, KEY_BYTES } from '../../src/cluster/joinToken.js';
 import { ShoalError } from '../../src/shared/errors.js';
-import { shoal } from './shoal.js';
+import { shoal, start } from './shoal.js';
 
 const BOUND = { timeout: 60_000 };
 const NODES = {
@@ -155,13 +156,59 @@ describe('commands', { concurrency: 2 }, () => {
     assert.match(stderr, /too many \(queue_full\)/);
   });
 
-  test('R84: a home that the kernel lets nobody make is refused', {
+  test('R84: a home that the kernel lets nobody make, or that is a file, is refused', {
     ...BOUND,
     skip: process.platform !== 'linux',
   }, async () => {
-    const { code, stderr } = await shoal(['up', '--home', '/proc/shoal', '--api-port', '0']);
+    const file = join(home, 'file');
+    writeFileSync(file, '');
+    for (const [folder, reason] of [
+      ['/proc/shoal', 'ENOENT'],
+      [file, 'EEXIST'],
+      [join(file, 'deeper'), 'ENOTDIR'],
+    ] as const) {
+      const { code, stderr } = await shoal(['up', '--home', folder, '--api-port', '0']);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        new RegExp(
+          `^shoal: the home folder ${folder} cannot be used: ${reason}.*\\(invalid_request\\)$`,
+          'm',
+        ),
+      );
+    }
+  });
+
+  test('R84: a node whose model can never fit says why and ends', BOUND, async () => {
+    const folder = join(home, 'too-small');
+    const { code, stderr } = await shoal([
+      'up',
+      '--home',
+      folder,
+      '--memory',
+      '10M',
+      '--serve',
+      'shoal-guide',
+      '--api-port',
+      '0',
+      '--peer-port',
+      '0',
+      '--no-discovery',
+    ]);
     assert.equal(code, 1);
-    assert.match(stderr, /the home folder \/proc\/shoal cannot be used: ENOENT/);
+    assert.match(stderr, /10\.0 MiB free\. \(placement_impossible\)/);
+  });
+
+  test('a node that is told to end while it starts exits 0', BOUND, async () => {
+    const folder = join(home, 'starting');
+    const parameters = ['up', '--home', folder, '--api-port', '0', '--peer-port', '0', '--no-discovery'];
+    const child = start(parameters, {});
+    const ended = once(child, 'exit');
+    const limit = setTimeout(() => child.kill('SIGKILL'), BOUND.timeout / 2);
+    while (!existsSync(join(folder, 'lock.json')) && child.exitCode === null) await sleep(5);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    clearTimeout(limit);
   });
 
   test('the help names every command, and up and join every option', BOUND, async () => {

@@ -15,7 +15,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A command to its end. What it finds in the environment of the tests does not count. */
+/** A command to its end. */
 export async function shoal(
   parameters: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -73,7 +73,11 @@ export class Node {
   }
 }
 
-function start(parameters: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
+/** What it finds in the environment of the tests does not count. Whoever starts it ends it. */
+export function start(
+  parameters: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): ChildProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('SHOAL_'));
   return spawn(process.execPath, [PROGRAM, ...parameters], {
     env: { ...Object.fromEntries(inherited), ...environment },

@@ -25,10 +25,14 @@ export class Reconciliation {
     if (reign === null) return;
     if (!this.#context.isUnreconciled && monotonicMs - this.#lookedAt < TIMES.reconcileMs) return;
     this.#lookedAt = monotonicMs;
+    let hasDecided = false;
     if (state.metaInstances.size > 0 || [...state.instances.values()].some(restartsAsWhole)) {
       const lostLinks = this.#linkWatch.lostLinks(monotonicMs);
-      this.#ledger.append(reconcile({ state, now: wallMs, ...measured, lostLinks, reign: reign.epoch }));
+      const events = reconcile({ state, now: wallMs, ...measured, lostLinks, reign: reign.epoch });
+      this.#ledger.append(events);
+      hasDecided = events.length > 0;
     }
-    this.#context.isUnreconciled = false;
+    // A look is bounded: there may be more to decide.
+    this.#context.isUnreconciled = hasDecided;
   }
 }
