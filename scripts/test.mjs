@@ -17,9 +17,13 @@ const UNIT_PROCESSES = 4;
 /** What takes longest begins first, so that no lane works on alone in the end. */
 const LONG = [
   'cluster/survival',
-  'cluster/metaInstances',
-  'dashboard/cluster',
   'cluster/shards',
+  'collective/faults',
+  'dashboard/cluster',
+  'dashboard/page',
+  'cluster/metaInstances',
+  'cluster/deaths',
+  'cluster/threeNodes',
   'node/failpoints',
 ];
 const lanes = Number(process.env.SHOAL_TEST_LANES ?? Math.min(4, 2 * availableParallelism()));
@@ -50,7 +54,9 @@ const checks = [
 const isLong = (file) => LONG.some((piece) => file.includes(piece));
 const files = testFiles(join(root, 'dist', 'test')).filter(selected);
 const jobs = [
-  ...files.filter(isLong).map((file) => () => runTests(relative(root, file), file)),
+  ...LONG.flatMap((piece) => files.filter((file) => file.includes(piece))).map(
+    (file) => () => runTests(relative(root, file), file),
+  ),
   ...(selected('unit') ? unitJobs() : []),
   ...files.filter((file) => !isLong(file)).map((file) => () => runTests(relative(root, file), file)),
   ...(selected('checks') ? checks.map((parameters) => () => check(...parameters)) : []),

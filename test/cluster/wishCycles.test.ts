@@ -10,8 +10,8 @@ const SIDE_BY_SIDE = 3;
 
 /** For a model of one node, and of two, whose ranks meet through pipes and links of their own. */
 const WORLDS = [
-  { shards: 1, count: 12, longestMs: 1_500 },
-  { shards: 2, count: 12, longestMs: 2_500 },
+  { shards: 1, count: 9, longestMs: 1_500 },
+  { shards: 2, count: 9, longestMs: 2_500 },
 ] as const;
 
 describe('cycles of wishes', { concurrency: 2 }, () => {

@@ -7,7 +7,15 @@ import { readClusterToken } from '../../src/cluster/clusterKey.js';
 import { packageRoot } from '../../src/shared/packageRoot.js';
 import { HERE, NodeProcess } from '../support/nodeProcess.js';
 import { armFailpoint } from './armFailpoint.js';
-import { Browser, type Page, picture, seriousFindings, type WatchedPage, whyNoBrowser } from './browser.js';
+import {
+  Browser,
+  COLOUR_RULES,
+  type Page,
+  picture,
+  seriousFindings,
+  type WatchedPage,
+  whyNoBrowser,
+} from './browser.js';
 
 const BOUND_MS = 90_000;
 const MODEL = 'shoal-guide';
@@ -146,7 +154,7 @@ describe('the dashboard in a browser', { skip }, () => {
       withPage(async ({ page }) => {
         await page.getByRole('heading', { name: `Talk to ${MODEL}` }).waitFor();
         await page.getByText('Parameters').click();
-        await page.getByLabel(/^Most tokens/).fill('1500');
+        await page.getByLabel(/^Most tokens/).fill('500');
         await page.getByLabel(/^Temperature/).fill('1.9');
         await page.getByLabel(/^Seed/).fill(String(LONG_ANSWER_SEED));
         await slowDown(node, 50);
@@ -260,7 +268,9 @@ describe('the dashboard in a browser', { skip }, () => {
                 await lastAnswer(page, 'done').waitFor();
               }
               if (view === 'Activity') await page.getByRole('img', { name: /^Memory/ }).waitFor();
-              assert.deepEqual(await seriousFindings(page), [], `${view}, ${colorScheme}, ${viewport.width}`);
+              const rules = colorScheme === 'light' ? null : COLOUR_RULES;
+              const findings = await seriousFindings(page, rules);
+              assert.deepEqual(findings, [], `${view}, ${colorScheme}, ${viewport.width}`);
               const overflow = await page.evaluate<number>(
                 'document.documentElement.scrollWidth - innerWidth',
               );
