@@ -6,7 +6,7 @@ import { instanceRecord } from '../control/testing.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import { GenerationStream, type TerminalEvent } from '../shared/generationStream.js';
-import type { CommandId, InstanceId, RunnerId, TaskId } from '../shared/ids.js';
+import type { CommandId, InstanceId, ModelId, RunnerId, TaskId } from '../shared/ids.js';
 import { TEST_REQUEST as request, TEST_STATS as STATS } from '../shared/testing.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
 import type { Move } from './openRequest.js';
@@ -242,6 +242,23 @@ test('R10, R11: cancel and deadline hold while an answer waits for a place, and 
   assert.match(lateEnd.fault.message, /waited for another place after: gone/);
   await settle();
   assert.equal(streams.length, 2);
+});
+
+test('R6: an answer that can go on nowhere ends with what it was lost by, and why nothing comes', async (t) => {
+  const modelId = 'lonely' as ModelId;
+  await addInstance(t, 'only', { modelId });
+  const { requests, streams } = setUp();
+  const { events } = await requests.generate({ ...newRequest(), modelId }, forever());
+  streams[0]?.push(STARTED);
+  await node.cluster.command({ kind: 'DeleteInstance', instanceId: 'only' as InstanceId });
+  streams[0]?.fail(GONE);
+  const end = await events.ended;
+  assert.ok(end.kind === 'failed');
+  assert.equal(end.fault.code, GONE.code);
+  assert.match(
+    end.fault.message,
+    new RegExp(`^${GONE.message}; it goes on nowhere, since no instance of lonely is running`),
+  );
 });
 
 test('R60: a late end of a stream that was left says nothing of the place that the answer has now', async (t) => {

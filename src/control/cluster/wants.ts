@@ -204,9 +204,16 @@ export class Wants {
       } else if (isWaiting(task)) {
         this.#waitOn(task, instant);
       } else if (!hasProspect(state, modelId, moves.leastContext) && !this.#mayReturn(task, now)) {
-        this.endTask(taskId, 'failed', moves.fault, now);
+        this.endTask(taskId, 'failed', this.#lostForGood(task, wallMs), now);
       }
     }
+  }
+
+  /** What it was lost by, and why it goes on nowhere. */
+  #lostForGood({ modelId, moves: { fault } }: OpenTask, wallMs: number): Fault | null {
+    const choice = chooseInstance(this.#context.state, { modelId, unreachable: new Set() }, wallMs);
+    if (fault === null || 'instance' in choice) return fault;
+    return { ...fault, message: `${fault.message}; it goes on nowhere, since ${choice.fault.message}` };
   }
 
   /** One that has not begun, and has no place to ask for: it is told what the state says by now. */
