@@ -21,6 +21,7 @@ import type { Snapshot } from '../control/cluster/snapshot.js';
 import type { NodeFact } from '../control/state.js';
 import type { Failpoint } from '../shared/failpoints.js';
 import type { ModelId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
 import type { Closers } from './closers.js';
 import { readNodeMemory } from './nodeMemory.js';
 import type { UpOptions } from './upOptions.js';
@@ -105,7 +106,8 @@ function ownAddresses(peerHost: string | null, port: number): string[] {
   const hosts = (outward.length > 0 ? outward : all.filter(({ scopeid }) => !scopeid)).map(
     ({ address }) => address,
   );
-  return hosts.map((host) => formatAddress({ host, port }));
+  // Other nodes take no more.
+  return hosts.slice(0, LIMITS.addressesPerNode).map((host) => formatAddress({ host, port }));
 }
 
 /**

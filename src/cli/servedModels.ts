@@ -5,6 +5,7 @@ import type { ModelShape } from '../control/placement/types.js';
 import type { MetaInstanceWish } from '../control/state.js';
 import type { ModelCatalogue, ResolvedModel } from '../models/catalogue.js';
 import type { MetaInstanceId, ModelId } from '../shared/ids.js';
+import { LIMITS } from '../shared/limits.js';
 import { placementShape } from '../worker/placementShape.js';
 import type { UpOptions } from './upOptions.js';
 
@@ -22,12 +23,13 @@ export async function resolveServed(
 }
 
 /**
- * The models whose files this machine has, in the catalogue or by their path.
+ * The models whose files this machine has, in the catalogue or by their path: as many as the other nodes take, those that
+ * it shall serve first.
  * @param onUnreadable is told of each folder of `--models` that cannot be looked through
  */
 export async function modelsHere(
-  catalogue: ModelCatalogue,
-  served: readonly ResolvedModel[],
+  catalogue: Pick<ModelCatalogue, 'list'>,
+  served: readonly Pick<ResolvedModel, 'modelId'>[],
   folders: readonly string[],
   onUnreadable: (folder: string, reason: string) => void,
 ): Promise<ModelId[]> {
@@ -36,7 +38,10 @@ export async function modelsHere(
     if (refusal !== null && folders.includes(path)) onUnreadable(path, refusal);
   }
   const listed = all.filter(({ refusal }) => refusal === null);
-  return [...new Set([...listed, ...served].map(({ modelId }) => modelId))].sort();
+  const told = [...served, ...listed]
+    .map(({ modelId }) => modelId)
+    .filter(({ length }) => length <= LIMITS.modelIdCharacters);
+  return [...new Set(told)].slice(0, LIMITS.modelsPerNode).sort();
 }
 
 export interface ServedWish {

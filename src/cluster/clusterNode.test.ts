@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { ClusterState } from '../control/state.js';
 import { instanceRecord, MODEL, nodeFact, OTHER_NODE } from '../control/testing.js';
 import { FrameError } from '../shared/frames.js';
@@ -63,9 +64,13 @@ test('R57: nodes agree on a master and a state; a command of any node is in all'
   for (const [index, node] of nodes.entries()) {
     await node.cluster.command({ kind: 'CreateInstance', instance: instanceOn(node, `i${index}`) });
   }
-  await until(() => nodes.every(({ cluster }) => cluster.state.instances.size === 3), 'all instances');
-  const [first, ...others] = nodes as [TestNode, ...TestNode[]];
-  for (const { cluster } of others) assert.deepEqual(cluster.state, first.cluster.state);
+  const [first] = nodes as [TestNode, ...TestNode[]];
+  // On a machine that is busy the master has always something more to tell of its nodes.
+  await until(
+    () => nodes.every(({ cluster: { state } }) => isDeepStrictEqual(state, first.cluster.state)),
+    'one state',
+  );
+  assert.equal(first.cluster.state.instances.size, 3);
 });
 
 test('R57: a node that missed failures with many last words comes up to date, and nobody ends for their length', async (t) => {
@@ -135,6 +140,25 @@ test('R1: a message that no link can carry ends nobody; it is told of, and the r
   await cluster.command({ kind: 'CreateInstance', instance: instanceRecord('a') });
 });
 
+test('R57: an entry that is too long for the log on disk ends nobody, and outlives the node in a snapshot', async (t) => {
+  const network = new MemoryNetwork();
+  const key = NodeKey.make();
+  const node = await startTestNode(network, { key });
+  await until(() => node.cluster.isUpToDate, 'it rules');
+  const addresses = Array.from({ length: 64 }, () => 'x'.repeat(20_000));
+  node.cluster.nodeChanged({ ...nodeFact(node.nodeId), addresses });
+  const told = ({ cluster, nodeId }: TestNode) => cluster.state.nodes.get(nodeId)?.addresses.length;
+  await until(() => told(node) === addresses.length, 'the state has it');
+  await node.cluster.command({ kind: 'CreateInstance', instance: instanceOn(node, 'after it') });
+  await node.kill();
+  const store: NodeStore = new FileControlStore({ files: node.disk, notify: () => undefined });
+  const { snapshot, records } = await store.load();
+  t.after(() => store.close());
+  const known = snapshot?.nodes.find(({ nodeId }) => nodeId === node.nodeId);
+  assert.equal(known?.addresses.length, addresses.length);
+  assert.ok(records.some(({ event }) => event.kind === 'InstanceCreated'));
+});
+
 test('R56, R57: when the master dies another takes over with the state, and the dead node is known', async (t) => {
   const { nodes } = await startCluster(3);
   t.after(() => Promise.all(nodes.map((node) => node.kill())));
@@ -149,10 +173,12 @@ test('R56, R57: when the master dies another takes over with the state, and the 
   await until(
     () =>
       new Set(left.map(master)).size === 1 &&
-      left.every(({ cluster }) => statusOf(cluster.state, dying.nodeId) === 'dead'),
-    'one master, which knows the dead node',
+      left.every(
+        ({ cluster: { state } }) =>
+          statusOf(state, dying.nodeId) === 'dead' && state.instances.has('kept' as InstanceId),
+      ),
+    'one master, which knows the dead node, and the state',
   );
-  for (const { cluster } of left) assert.ok(cluster.state.instances.has('kept' as InstanceId));
 });
 
 test('R1: a request of a node that is not master is placed, and its end reaches the state of all', async (t) => {

@@ -278,6 +278,13 @@ export class ClusterNode {
       else this.#carry(output);
     }
     this.#isCarryingOut = false;
+    if (this.#store.wantsSnapshot) this.#saveSnapshot();
+  }
+
+  /** Only when all entries are carried out: the log in memory and the store's then end at the same one. */
+  #saveSnapshot(): void {
+    const snapshot = this.#core.snapshot();
+    void this.#store.saveSnapshot(snapshot, snapshot.position.index);
   }
 
   /** A disk that refuses is not told of: an answer that waits for it goes out when its time is up. */

@@ -267,6 +267,7 @@ const command = z.discriminatedUnion('kind', [
     apiIncarnation: count,
     unreachable: z.array(id).max(LIMITS.peers),
     avoid: id.nullable(),
+    leastContext: count.optional(),
   }),
   z.object({ kind: z.literal('CreateInstance'), instance }),
   z.object({ kind: z.literal('DeleteInstance'), instanceId: id }),

@@ -6,7 +6,7 @@ import { instanceRecord } from '../control/testing.js';
 import { type Fault, ShoalError } from '../shared/errors.js';
 import type { GenerationEvent, GenerationRequest } from '../shared/generation.js';
 import { GenerationStream, type TerminalEvent } from '../shared/generationStream.js';
-import type { CommandId, InstanceId, RunnerId, TaskId } from '../shared/ids.js';
+import type { CommandId, InstanceId, ModelId, RunnerId, TaskId } from '../shared/ids.js';
 import { TEST_REQUEST as request, TEST_STATS as STATS } from '../shared/testing.js';
 import { MemoryNetwork } from './link/testing/memoryLinks.js';
 import type { Move } from './openRequest.js';
@@ -28,17 +28,19 @@ function setUp() {
   const streams: GenerationStream[] = [];
   const ends: TerminalEvent[] = [];
   const asked: GenerationRequest[] = [];
+  const places: RunnerId[] = [];
   const requests = new Requests({
     cluster: node.cluster,
-    openStream: (_nodeId, _runnerId, request) => {
+    openStream: (_nodeId, runnerId, request) => {
       asked.push(request);
+      places.push(runnerId);
       const stream = new GenerationStream();
       streams.push(stream);
       return stream;
     },
     onEnded: (_, end) => ends.push(end),
   });
-  return { requests, streams, ends, asked };
+  return { requests, streams, ends, asked, places };
 }
 
 let count = 0;
@@ -108,9 +110,15 @@ const GONE: Fault = { code: 'runner_failed', message: 'gone' };
 const TOKEN = (token: number) => ({ kind: 'delta', choice: 0, text: `${token} `, tokens: [token] }) as const;
 const STARTED = { kind: 'started', promptTokens: 3, cachedPromptTokens: 0 } as const;
 
+const TOO_LONG: Fault = { code: 'context_length_exceeded', message: 'too long' };
+
 /** An instance to go on at; gone when the test is over. */
-async function addInstance(t: { after(end: () => Promise<unknown>): void }, id: string): Promise<void> {
-  await node.cluster.command({ kind: 'CreateInstance', instance: { ...instance, ...named(id) } });
+async function addInstance(
+  t: { after(end: () => Promise<unknown>): void },
+  id: string,
+  more: Partial<InstanceRecord> = {},
+): Promise<void> {
+  await node.cluster.command({ kind: 'CreateInstance', instance: { ...instance, ...named(id), ...more } });
   t.after(() => node.cluster.command({ kind: 'DeleteInstance', instanceId: id as InstanceId }));
 }
 
@@ -184,6 +192,38 @@ test('R6: what is wrong with the request itself ends it where it is', async (t) 
   assert.equal(running(), 0);
 });
 
+test('R60: an answer that does not fit where it was moved to goes on where there is more context', async (t) => {
+  await addInstance(t, 'wide', { contextLength: 2 * instance.contextLength });
+  const { requests, streams, places } = setUp();
+  const { events } = await requests.generate(newRequest(), forever());
+  // The first of them serves it, the one without room comes next, and then there is one with room again.
+  streams[0]?.push(STARTED);
+  streams[0]?.push(TOKEN(7));
+  streams[0]?.fail(GONE);
+  await until(() => streams.length === 2);
+  assert.deepEqual(places, ['a-0', 'wide-0']);
+  await addInstance(t, 'wider', { contextLength: 3 * instance.contextLength });
+  streams[1]?.fail(TOO_LONG);
+  await until(() => streams.length === 3);
+  assert.deepEqual(places, ['a-0', 'wide-0', 'wider-0']);
+  streams[2]?.fail(TOO_LONG);
+  const end = await events.ended;
+  assert.deepEqual(end.kind === 'failed' && end.fault, TOO_LONG, 'nowhere is more');
+  assert.equal(running(), 0);
+});
+
+test('R12: a request that is too long for the first place is taken by one with more context, and refused where none is', async (t) => {
+  await addInstance(t, 'large', { contextLength: 2 * instance.contextLength });
+  const { requests, streams, places } = setUp();
+  const { events } = await requests.generate(newRequest(), forever());
+  streams[0]?.fail(TOO_LONG);
+  await until(() => streams.length === 2);
+  assert.deepEqual(places, ['a-0', 'large-0']);
+  streams[1]?.fail(TOO_LONG);
+  const end = await events.ended;
+  assert.deepEqual(end.kind === 'failed' && end.fault, TOO_LONG);
+});
+
 test('R10, R11: cancel and deadline hold while an answer waits for a place, and name what it waits after', async () => {
   const { requests, streams } = setUp();
   // Nobody else has the model, and the one that had it is gone for as long as this request avoids it.
@@ -202,6 +242,23 @@ test('R10, R11: cancel and deadline hold while an answer waits for a place, and 
   assert.match(lateEnd.fault.message, /waited for another place after: gone/);
   await settle();
   assert.equal(streams.length, 2);
+});
+
+test('R6: an answer that can go on nowhere ends with what it was lost by, and why nothing comes', async (t) => {
+  const modelId = 'lonely' as ModelId;
+  await addInstance(t, 'only', { modelId });
+  const { requests, streams } = setUp();
+  const { events } = await requests.generate({ ...newRequest(), modelId }, forever());
+  streams[0]?.push(STARTED);
+  await node.cluster.command({ kind: 'DeleteInstance', instanceId: 'only' as InstanceId });
+  streams[0]?.fail(GONE);
+  const end = await events.ended;
+  assert.ok(end.kind === 'failed');
+  assert.equal(end.fault.code, GONE.code);
+  assert.match(
+    end.fault.message,
+    new RegExp(`^${GONE.message}; it goes on nowhere, since no instance of lonely is running`),
+  );
 });
 
 test('R60: a late end of a stream that was left says nothing of the place that the answer has now', async (t) => {

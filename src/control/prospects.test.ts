@@ -48,6 +48,19 @@ test('R60: an instance of its own may come back while its node restarts it, or m
   assert.equal(hasProspect(stateAfter(instanceCreated('a')), 'other' as never), false);
 });
 
+test('R60: what comes back has the context that it had; what is placed anew may have what it takes', () => {
+  const { contextLength } = instanceRecord('a');
+  const hasMore = (events: ControlEvent[], leastContext: number) =>
+    hasProspect(stateAfter(...events), MODEL, leastContext);
+  for (const events of [[instanceCreated('a')], [metaInstanceCreated('w'), ofWish()]]) {
+    assert.deepEqual([hasMore(events, contextLength), hasMore(events, contextLength + 1)], [true, false]);
+  }
+  const wished = metaInstanceCreated('w');
+  assert.ok(wished.kind === 'MetaInstanceCreated');
+  const open = { ...wished, metaInstance: { ...wished.metaInstance, contextTokens: null } };
+  assert.deepEqual([hasMore([wished], contextLength + 1), hasMore([open], contextLength + 1)], [false, true]);
+});
+
 test('R60: a wish is made come true until it has failed for good or is taken back', () => {
   assert.equal(after(metaInstanceCreated('w')), true);
   assert.equal(after(metaInstanceCreated('w'), wishFailed), false);

@@ -4,13 +4,22 @@ import { instanceStatus, isNodeGone, runnersOf } from './instances.js';
 import type { ClusterState, InstanceRecord } from './state.js';
 import { instancesOfWish } from './wishInstances.js';
 
-/** A wish that has not failed for good is made come true; an instance of its own is restarted by its node, or waits for that. */
-export function hasProspect(state: ClusterState, modelId: ModelId): boolean {
+/**
+ * A wish that has not failed for good is made come true; an instance of its own is restarted by its node, or waits for that.
+ * @param leastContext context that it must have; what a wish has comes back as it is, and what it lacks may be as wished for
+ */
+export function hasProspect(state: ClusterState, modelId: ModelId, leastContext = 0): boolean {
   for (const wish of state.metaInstances.values()) {
-    if (wish.modelId === modelId && !wish.hasFailed) return true;
+    if (wish.modelId !== modelId || wish.hasFailed) continue;
+    const { present, lost } = instancesOfWish(state, wish.metaInstanceId);
+    const contexts = [...present, ...lost].map(({ contextLength }) => contextLength);
+    const context = contexts.length > 0 ? Math.max(...contexts) : (wish.contextTokens ?? leastContext);
+    if (context >= leastContext) return true;
   }
   for (const instance of state.instances.values()) {
-    if (instance.modelId === modelId && mayComeBack(state, instance)) return true;
+    const { contextLength } = instance;
+    if (instance.modelId === modelId && contextLength >= leastContext && mayComeBack(state, instance))
+      return true;
   }
   return false;
 }

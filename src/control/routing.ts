@@ -18,16 +18,19 @@ export interface RoutingWish {
   readonly unreachable: ReadonlySet<NodeId>;
   /** An instance that shall not take it. @default none */
   readonly avoid?: InstanceId | null;
+  /** Context that it must have. @default any */
+  readonly leastContext?: number;
 }
 
 /** The healthy instance of the model with the fewest running tasks; the smallest id where they are equal. */
 export function chooseInstance(
   state: ClusterState,
-  { modelId, unreachable, avoid = null }: RoutingWish,
+  { modelId, unreachable, avoid = null, leastContext = 0 }: RoutingWish,
   now: number,
 ): Choice {
   const all = [...state.instances.values()].filter(
-    (instance) => instance.modelId === modelId && instance.instanceId !== avoid,
+    (instance) =>
+      instance.modelId === modelId && instance.instanceId !== avoid && instance.contextLength >= leastContext,
   );
   const routable = all.filter((instance) => isRoutable(state, instance));
   if (routable.length === 0) return { fault: unserved(state, modelId, all, now) };

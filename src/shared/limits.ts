@@ -160,7 +160,7 @@ export const LIMITS = {
   /** Control log on disk since its snapshot: past the first a snapshot is wanted, past the second no record is taken. */
   controlLogBytes: 8 * 1024 * 1024,
   controlLogHardBytes: 32 * 1024 * 1024,
-  /** One record of the control log, and one snapshot. */
+  /** One record of the control log (a longer one is kept by the next snapshot only), and one snapshot. */
   controlRecordBytes: 1024 * 1024,
   controlSnapshotBytes: 64 * 1024 * 1024,
   /** One announcement of a node on the network; a longer packet is dropped unread. */

@@ -32,7 +32,8 @@ export interface ControlStore<R extends IndexedRecord = IndexedRecord, S = unkno
   /**
    * Takes the next records and starts to write them; many calls share one write. A record whose index is not above
    * the last one takes its place, and all that came after are gone: this is how a follower's tail is replaced.
-   * @throws {RangeError} when the index leaves a gap or is within the snapshot, or a record is over its bound
+   * A record over its bound, and those after it, are kept by the next snapshot only: see `wantsSnapshot`.
+   * @throws {RangeError} when the index leaves a gap or is within the snapshot
    */
   append(records: readonly R[]): void;
 

@@ -110,9 +110,10 @@ export class FileControlStore<R extends IndexedRecord, S, M> implements ControlS
 
   get wantsSnapshot(): boolean {
     const { isOverfull = false, tailBytes = 0, snapshot = null } = this.#pending ?? {};
-    if (isOverfull) return true;
-    const logBytes = snapshot === null ? (this.#writer?.bytes ?? 0) : 0;
-    return this.#isDamaged || Math.max(tailBytes, logBytes) > this.#logBytes;
+    if (isOverfull || tailBytes > this.#logBytes) return true;
+    // One that waits for the disk heals these.
+    if (snapshot !== null) return false;
+    return this.#isDamaged || (this.#writer?.bytes ?? 0) > this.#logBytes;
   }
 
   async close(): Promise<void> {

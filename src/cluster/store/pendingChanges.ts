@@ -53,7 +53,7 @@ export class PendingChanges {
     return this.#snapshot === null && this.#unwritten.length === 0;
   }
 
-  /** Records were refused, since nobody took a snapshot in time; the next one heals it. */
+  /** Records were left out: one was too long, or nobody took a snapshot in time. The next snapshot heals it. */
   get isOverfull(): boolean {
     return this.#isOverfull;
   }
@@ -71,10 +71,12 @@ export class PendingChanges {
           `record ${index} does not follow ${this.#lastIndex} (snapshot at ${this.#position})`,
         );
       }
-      const frame = sealFrame(['record', record], LIMITS.controlRecordBytes);
+      // Another node decided it, and the state has it already: no record may end the node.
+      const frame = sealFrame(['record', record], Number.POSITIVE_INFINITY);
+      const isTooLong = frame.length > LIMITS.controlRecordBytes;
       this.#cutAfter(index - 1);
       this.#lastIndex = index;
-      if (this.#isOverfull || this.#tailBytes + frame.length > LIMITS.controlLogHardBytes) {
+      if (this.#isOverfull || isTooLong || this.#tailBytes + frame.length > LIMITS.controlLogHardBytes) {
         this.#isOverfull = true;
         continue;
       }

@@ -40,6 +40,8 @@ export interface AssignTask {
   readonly unreachable: readonly NodeId[];
   /** The instance that the request has just lost, while it shall not go back there. */
   readonly avoid: InstanceId | null;
+  /** Context that the instance must have. @default any */
+  readonly leastContext?: number | undefined;
 }
 
 export type ClusterCommand =
@@ -158,7 +160,12 @@ function assignTask(state: ClusterState, command: AssignTask, now: number): Deci
   if (known !== null) return assignedBefore(state, known.instanceId, command);
   const choice = chooseInstance(
     state,
-    { modelId: command.modelId, unreachable: new Set(command.unreachable), avoid: command.avoid },
+    {
+      modelId: command.modelId,
+      unreachable: new Set(command.unreachable),
+      avoid: command.avoid,
+      leastContext: command.leastContext ?? 0,
+    },
     now,
   );
   if ('fault' in choice) return choice;

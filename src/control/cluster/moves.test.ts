@@ -26,6 +26,17 @@ test('R60: a request moves when its place is lost, and not when the request itse
   for (const code of movable) assert.ok(ERRORS[code].retryable, `${code} may succeed elsewhere`);
 });
 
+test('R60: what does not fit into one context moves where more may be had, and asks for more from then on', () => {
+  const tooLong = { fault: fault('context_length_exceeded'), isBegun: false, instanceId: A };
+  assert.equal(moved(UNMOVED, tooLong, 1_000), tooLong.fault);
+  const moves = moved(UNMOVED, { ...tooLong, smallContext: 512 }, 1_000);
+  assert.ok(!('code' in moves));
+  assert.equal(moves.leastContext, 513);
+  const later = after(moves, 'runner_failed');
+  assert.equal(!('code' in later) && later.leastContext, 513);
+  assert.ok('code' in moved(UNMOVED, { ...tooLong, fault: fault('engine_error'), smallContext: 512 }, 1_000));
+});
+
 test('R60: a request under which runners die is given up after a few; one that only waited there is not blamed', () => {
   let moves: Moves | Fault = UNMOVED;
   for (let death = 1; death < LIMITS.requestCrashes; death += 1) {

@@ -16,6 +16,8 @@ export interface Moves {
   readonly crashes: number;
   /** Places in a row that were lost before anything was computed there: the state may be behind what happens. */
   readonly fruitless: number;
+  /** Context that a place must have: it did not fit into one with less. */
+  readonly leastContext: number;
   /** Why it moved last. */
   readonly fault: Fault | null;
   /** Where it ran last, and until when it is better not to go there: the state may not show yet what happened. */
@@ -32,6 +34,7 @@ export const UNMOVED: Moves = {
   losses: 0,
   crashes: 0,
   fruitless: 0,
+  leastContext: 0,
   fault: null,
   avoid: null,
   avoidUntil: Number.NEGATIVE_INFINITY,
@@ -53,17 +56,27 @@ const OF_THE_PLACE: ReadonlySet<ErrorCode> = new Set([
   'no_instance',
 ]);
 
+/** Instances of one model need not have the same context: what does not fit into one may fit into another. */
+export const TOO_SMALL: ErrorCode = 'context_length_exceeded';
+
 export interface Break {
   readonly fault: Fault;
   /** Had the runner begun to compute it? */
   readonly isBegun: boolean;
   /** Where it ran. */
   readonly instanceId: InstanceId;
+  /** The context of that place, where one with more may be had; else null. @default null */
+  readonly smallContext?: number | null;
 }
 
 /** What becomes of a request whose stream broke: its next moves, or the fault that it ends with. */
-export function moved(before: Moves, { fault, isBegun, instanceId }: Break, now: number): Moves | Fault {
-  if (!OF_THE_PLACE.has(fault.code)) return fault;
+export function moved(
+  before: Moves,
+  { fault, isBegun, instanceId, smallContext = null }: Break,
+  now: number,
+): Moves | Fault {
+  const isTooSmall = fault.code === TOO_SMALL && smallContext !== null;
+  if (!isTooSmall && !OF_THE_PLACE.has(fault.code)) return fault;
   const crashes = before.crashes + (fault.code === 'runner_failed' && isBegun ? 1 : 0);
   if (crashes >= LIMITS.requestCrashes) {
     // It may be the cause itself: it must not take down one runner after the other.
@@ -81,6 +94,7 @@ export function moved(before: Moves, { fault, isBegun, instanceId }: Break, now:
     losses,
     crashes,
     fruitless,
+    leastContext: isTooSmall ? smallContext + 1 : before.leastContext,
     fault,
     avoid: instanceId,
     avoidUntil: now + TIMES.avoidMs,

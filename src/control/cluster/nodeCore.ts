@@ -21,6 +21,7 @@ import type { Epoch, Position } from './position.js';
 import { Presence } from './presence.js';
 import { Reconciliation } from './reconciliation.js';
 import { Rule } from './rule.js';
+import type { Snapshot } from './snapshot.js';
 import { Wants } from './wants.js';
 
 export interface NodeCoreOptions {
@@ -59,6 +60,10 @@ export class NodeCore {
 
   get state(): ClusterState {
     return this.#context.state;
+  }
+
+  snapshot(): Snapshot {
+    return this.#context.log.snapshot();
   }
 
   /** Where the log ends. */

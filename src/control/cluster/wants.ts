@@ -7,7 +7,7 @@ import { hasProspect, isAccountedFor, isExpected } from '../prospects.js';
 import { chooseInstance } from '../routing.js';
 import type { ClusterCommand, CommandAnswer } from './commands.js';
 import { NO_FACTS } from './facts.js';
-import { canEndByWaiting, moved, refused, UNMOVED } from './moves.js';
+import { canEndByWaiting, moved, refused, TOO_SMALL, UNMOVED } from './moves.js';
 import type { NodeContext } from './nodeContext.js';
 import { isWaiting, type OpenTask, type OpenTasks, type TaskEnd } from './openTasks.js';
 import type { Ownership } from './ownership.js';
@@ -41,14 +41,25 @@ export class Wants {
     this.#ask(task, null, now);
   }
 
-  #ask({ attemptId, commandId, modelId, deadlineAt }: OpenTask, avoid: InstanceId | null, now: number): void {
+  #ask(task: OpenTask, avoid: InstanceId | null, now: number): void {
+    const { attemptId, commandId, modelId, deadlineAt } = task;
+    const { leastContext } = task.moves;
     const { self, node } = this.#context;
     const unreachable = this.#unreachable(modelId, now);
     const api = { apiNodeId: self, apiIncarnation: node.incarnation };
     this.#pending.add({
       key: attemptId,
       deadlineAt: Math.min(deadlineAt, now + TIMES.assignDeadlineMs),
-      command: { kind: 'AssignTask', taskId: attemptId, commandId, modelId, ...api, unreachable, avoid },
+      command: {
+        kind: 'AssignTask',
+        taskId: attemptId,
+        commandId,
+        modelId,
+        ...api,
+        unreachable,
+        avoid,
+        ...(leastContext === 0 ? {} : { leastContext }),
+      },
     });
   }
 
@@ -149,7 +160,8 @@ export class Wants {
     const now = instant.monotonicMs;
     if (record === null) return;
     const { instanceId } = record;
-    const next = moved(task.moves, { fault, isBegun, instanceId }, now);
+    const smallContext = fault.code === TOO_SMALL ? this.#smallContext(task, instanceId, instant) : null;
+    const next = moved(task.moves, { fault, isBegun, instanceId, smallContext }, now);
     if ('code' in next) {
       this.endTask(taskId, 'failed', next, now);
       return;
@@ -159,6 +171,21 @@ export class Wants {
     this.#ownership.report({ ...NO_FACTS, finishedTasks: [finished] }, now);
     this.#context.outputs.push({ kind: 'TaskMoving', taskId, fault });
     this.seekPlaces(instant);
+  }
+
+  /**
+   * The context of an instance that a request does not fit into. Null when there is none with more: for one that has
+   * begun one may come back, for another it must be there.
+   */
+  #smallContext({ modelId, moves }: OpenTask, instanceId: InstanceId, instant: Instant): number | null {
+    const { state } = this.#context;
+    const context = state.instances.get(instanceId)?.contextLength;
+    if (context === undefined) return null;
+    const leastContext = context + 1;
+    const unreachable = new Set(this.#unreachable(modelId, instant.monotonicMs));
+    const larger = chooseInstance(state, { modelId, unreachable, leastContext }, instant.wallMs);
+    const isThere = 'instance' in larger || (moves.losses > 0 && hasProspect(state, modelId, leastContext));
+    return isThere ? context : null;
   }
 
   /**
@@ -176,10 +203,17 @@ export class Wants {
         this.#ask(this.#tasks.asks(task, { ...moves, askAt: null }), avoid, now);
       } else if (isWaiting(task)) {
         this.#waitOn(task, instant);
-      } else if (!hasProspect(state, modelId) && !this.#mayReturn(task, now)) {
-        this.endTask(taskId, 'failed', moves.fault, now);
+      } else if (!hasProspect(state, modelId, moves.leastContext) && !this.#mayReturn(task, now)) {
+        this.endTask(taskId, 'failed', this.#lostForGood(task, wallMs), now);
       }
     }
+  }
+
+  /** What it was lost by, and why it goes on nowhere. */
+  #lostForGood({ modelId, moves: { fault } }: OpenTask, wallMs: number): Fault | null {
+    const choice = chooseInstance(this.#context.state, { modelId, unreachable: new Set() }, wallMs);
+    if (fault === null || 'instance' in choice) return fault;
+    return { ...fault, message: `${fault.message}; it goes on nowhere, since ${choice.fault.message}` };
   }
 
   /** One that has not begun, and has no place to ask for: it is told what the state says by now. */
@@ -203,11 +237,17 @@ export class Wants {
   /** Whom to avoid when the master is asked now; undefined when there is no place to ask for. */
   #avoided({ modelId, moves }: OpenTask, now: number, wallMs: number): InstanceId | null | undefined {
     const { state } = this.#context;
+    const { leastContext } = moves;
     const unreachable = new Set(this.#unreachable(modelId, now));
-    const elsewhere = chooseInstance(state, { modelId, unreachable, avoid: moves.avoid }, wallMs);
+    const elsewhere = chooseInstance(
+      state,
+      { modelId, unreachable, avoid: moves.avoid, leastContext },
+      wallMs,
+    );
     const isReady = 'instance' in elsewhere && instanceStatus(state, elsewhere.instance) === 'ready';
     if (isReady || now < moves.avoidUntil) return 'instance' in elsewhere ? moves.avoid : undefined;
-    return 'instance' in chooseInstance(state, { modelId, unreachable }, wallMs) ? null : undefined;
+    const anywhere = chooseInstance(state, { modelId, unreachable, leastContext }, wallMs);
+    return 'instance' in anywhere ? null : undefined;
   }
 
   /** @param fault null when the stream ended by itself, and whoever asked knows it already */
