@@ -90,10 +90,11 @@ describe('models over several nodes', { concurrency: 2 }, () => {
       const { cluster, asked, id, shown } = await overTwo(t);
       const expected = await answer(asked);
       let before = shown;
+      // The word of its own node, or of a sibling that was quicker on a busy machine.
       const faults = [
-        { rank: 1, signal: 'SIGKILL', says: /SIGKILL/ },
-        { rank: 0, signal: 'SIGKILL', says: /SIGKILL/ },
-        { rank: 1, signal: 'SIGSTOP', says: /frozen|heartbeat/ },
+        { rank: 1, signal: 'SIGKILL', says: /SIGKILL|is gone/ },
+        { rank: 0, signal: 'SIGKILL', says: /SIGKILL|is gone/ },
+        { rank: 1, signal: 'SIGSTOP', says: /frozen|heartbeat|is gone/ },
       ] as const;
       for (const [at, { rank, signal, says }] of faults.entries()) {
         const pids = pidsOf(before);
