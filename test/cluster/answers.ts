@@ -1,7 +1,7 @@
 /** Answers as a client sees them, for comparison: text, log probabilities and end of each choice, usage, notes of moves. */
 import assert from 'node:assert/strict';
 import type { NodeProcess } from '../support/nodeProcess.js';
-import { MODEL, PATIENTLY, post, question, SLOWLY } from './scene.js';
+import { MODEL, PATIENTLY, post, question } from './scene.js';
 
 export interface Answer {
   readonly choices: readonly {
@@ -23,6 +23,8 @@ export interface Answer {
 type OnPiece = (pieces: number, instanceId: string, commandId: string) => Promise<void>;
 
 const MOST_TOKENS = 48;
+/** Makes an answer last for a second and a half, so that something can happen in the middle of it. */
+const SLOWLY = { 'x-shoal-failpoint': 'runner.slow_token=30' };
 
 interface Choice {
   readonly index: number;

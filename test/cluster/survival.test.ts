@@ -50,6 +50,13 @@ async function killing(after: number, signal: NodeJS.Signals = 'SIGKILL') {
   };
 }
 
+/** Its answers last until there is another instance; what goes on there is as fast as ever. */
+async function slowDown(node: NodeProcess, msPerToken: number): Promise<void> {
+  const body = { name: 'runner.slow_token', arg: String(msPerToken) };
+  const armed = await post(node, '/debug/failpoints', body);
+  assert.equal(armed.status, 200, await armed.text());
+}
+
 /** The answer as it is when nothing happens. */
 const undisturbedly = (more: object) => whole(asking, more, {});
 
@@ -199,19 +206,19 @@ test('R60, R6: an answer whose instance a user deletes ends at once with a code'
 test('R60: the answers of a node that is stopped go on elsewhere when its time is over', BOUND, async (t) => {
   await placed(t, second);
   const undisturbed = await undisturbedly(SAMPLED);
-  // Longer than it takes to have another instance ready, and to be stopped; where it goes on it is as fast as ever.
-  const slowly = { 'x-shoal-failpoint': 'runner.slow_token=1000' };
+  await slowDown(second, 100);
   let stopped: Promise<unknown> | null = null;
   const answer = await ask(
     asking,
     SAMPLED,
     async (pieces) => {
       if (pieces !== 5) return;
+      await slowDown(second, 1_000);
       await placed(t, first);
       stopped = second.end();
     },
     undefined,
-    slowly,
+    {},
   );
   same(answer, undisturbed);
   assert.equal(answer.moves[0]?.reason, 'not_ready');
@@ -223,17 +230,18 @@ test('R60: the answers of a node that is stopped go on elsewhere when its time i
 test('R60: the answers of a node that is killed go on elsewhere', BOUND, async (t) => {
   await placed(t, second);
   const undisturbed = await undisturbedly(SAMPLED);
-  const slowly = { 'x-shoal-failpoint': 'runner.slow_token=1000' };
+  await slowDown(second, 100);
   const answer = await ask(
     asking,
     SAMPLED,
     async (pieces) => {
       if (pieces !== 5) return;
+      await slowDown(second, 1_000);
       await placed(t, first);
       second.child.kill('SIGKILL');
     },
     undefined,
-    slowly,
+    {},
   );
   same(answer, undisturbed);
   assert.equal(answer.moves[0]?.reason, 'node_lost');
