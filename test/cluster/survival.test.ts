@@ -9,6 +9,9 @@ import { MODEL, post } from './scene.js';
 const BOUND = { timeout: 120_000 };
 const LOCAL = ['--peer-host', '127.0.0.1', '--no-discovery', '--failpoints'];
 
+/** An answer that is never heard to its end lasts for seconds, so that what ends it does not come too late. */
+const LASTING = { 'x-shoal-failpoint': 'runner.slow_token=100' };
+
 const group = new NodeGroup();
 let asking: NodeProcess;
 let first: NodeProcess;
@@ -155,7 +158,9 @@ test('R60: what waits in a runner that dies before it is ready moves too', BOUND
 test('R11, R10: cancel, disconnect and deadline hold while an answer waits for a place', BOUND, async (t) => {
   await placed(t, first);
   const isAway = ({ runners }: NodeState) => Object.values(runners).every(({ pid }) => pid === null);
-  const cancelled = await ask(asking, SAMPLED, async (pieces, instanceId, commandId) => {
+  const askLasting = (onPiece: Parameters<typeof ask>[2], more = {}, signal?: AbortSignal) =>
+    ask(asking, { ...SAMPLED, ...more }, onPiece, signal, LASTING);
+  const cancelled = await askLasting(async (pieces, instanceId, commandId) => {
     if (pieces !== 5) return;
     process.kill(await pidOn(instanceId), 'SIGKILL');
     await asking.until('moving', isAway);
@@ -165,22 +170,18 @@ test('R11, R10: cancel, disconnect and deadline hold while an answer waits for a
   assert.equal(cancelled.fault?.code, 'cancelled');
   await group.ready(1);
   // It comes back after three seconds at the earliest: this is its second failure.
-  const late = await ask(asking, { ...SAMPLED, deadline_ms: 2_500 }, await killing(5));
+  const late = await askLasting(await killing(5), { deadline_ms: 2_500 });
   assert.equal(late.fault?.code, 'deadline_exceeded');
   assert.match(late.fault?.message ?? '', /waited for another place.*SIGKILL/);
   await asking.until('seen to be away', isAway);
   await group.ready(1);
   const leaving = new AbortController();
-  const left = ask(
-    asking,
-    SAMPLED,
-    async (pieces, instanceId) => {
-      if (pieces !== 5) return;
-      process.kill(await pidOn(instanceId), 'SIGKILL');
-      setTimeout(() => leaving.abort(), 100);
-    },
-    leaving.signal,
-  );
+  const leave = async (pieces: number, instanceId: string) => {
+    if (pieces !== 5) return;
+    process.kill(await pidOn(instanceId), 'SIGKILL');
+    setTimeout(() => leaving.abort(), 100);
+  };
+  const left = askLasting(leave, {}, leaving.signal);
   await assert.rejects(left, { name: 'AbortError' });
   await asking.until('idle', ({ tasks }) => Object.values(tasks).every(({ status }) => status !== 'running'));
 });
