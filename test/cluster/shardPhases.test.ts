@@ -16,11 +16,13 @@ import {
 
 const SHAPE = { context_length: 512, max_sequences: 1, min_nodes: 2 };
 const PHASES = { connecting: 'connecting', loading: 'loading', warming_up: 'warming up' } as const;
+/** One that connects may be stopped before its first heartbeat: it then makes no progress. */
+const FROZEN = /frozen: it has (sent no heartbeat|made no progress)/;
 const FAULTS = [
   { rank: 0, signal: 'SIGKILL', says: /SIGKILL/ },
-  { rank: 0, signal: 'SIGSTOP', says: /frozen: it has sent no heartbeat/ },
+  { rank: 0, signal: 'SIGSTOP', says: FROZEN },
   { rank: 1, signal: 'SIGKILL', says: /SIGKILL/ },
-  { rank: 1, signal: 'SIGSTOP', says: /frozen: it has sent no heartbeat/ },
+  { rank: 1, signal: 'SIGSTOP', says: FROZEN },
 ] as const;
 
 test('R7, R24, R49: a rank that is killed or frozen in its start: siblings end, one failure names it, the wish is served', {
