@@ -255,6 +255,12 @@ export interface Fault {
   readonly retryAfterMs?: number;
 }
 
+/** Has it what every fault has, a known code and a message? The rest is for the reader to check: it may come from anywhere. */
+export function isFault<Value>(value: Value): value is Value & Pick<Fault, 'code' | 'message'> {
+  const { code, message } = (value ?? {}) as Record<string, unknown>;
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code) && typeof message === 'string';
+}
+
 /** A coded fault as an exception. Its message says what, why and, where it helps, what to do. */
 export class ShoalError extends Error {
   readonly code: ErrorCode;

@@ -1,6 +1,6 @@
 /** The parent's end of the channel to a runner: typed messages over a duplex pipe, bounded in both directions. */
 import type { Duplex } from 'node:stream';
-import { ERRORS } from '../shared/errors.js';
+import { isFault } from '../shared/errors.js';
 import { encodeFrame, FrameReader } from '../shared/frames.js';
 import { LIMITS } from '../shared/limits.js';
 import type { FromRunner, ToRunner } from '../shared/runnerProtocol.js';
@@ -84,13 +84,7 @@ function checked(message: unknown): FromRunner {
   const kind = (message as { kind?: unknown } | null)?.kind;
   if (typeof kind !== 'string' || !KNOWN_KINDS.has(kind))
     throw new Error(`no message of kind ${String(kind)} is known`);
-  if (kind === 'fatal') {
-    const { code, message: words } = ((message as { fault?: unknown }).fault ?? {}) as Record<
-      string,
-      unknown
-    >;
-    if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof words !== 'string')
-      throw new Error('a fault without code and message');
-  }
+  if (kind === 'fatal' && !isFault((message as { fault?: unknown }).fault))
+    throw new Error('a fault without code and message');
   return message as FromRunner;
 }

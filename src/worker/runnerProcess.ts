@@ -111,7 +111,8 @@ export class RunnerProcess {
     });
     this.#child.once('exit', (exitCode, signal) => {
       const end = () => this.#end({ exitCode, signal });
-      const grace = setTimeout(end, OUTPUT_GRACE_MS);
+      // A busy node may be late itself: what has come by then is read first.
+      const grace = setTimeout(() => setImmediate(end), OUTPUT_GRACE_MS);
       this.#child.once('close', () => {
         clearTimeout(grace);
         end();

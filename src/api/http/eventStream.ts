@@ -1,7 +1,7 @@
 /**
  * A server-sent event stream on a hijacked reply. Status and headers go out with the first text, or, once it is kept
- * alive, with the first keep-alive when nothing came before; texts of one tick leave in one write; what the client does not read is
- * bounded; an ended stream that is not read is cut after a while.
+ * alive, with the first keep-alive when nothing came before; texts of one tick leave in one write; what the client does
+ * not read is bounded; an ended stream that is not read is cut after a while.
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';

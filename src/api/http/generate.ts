@@ -52,7 +52,8 @@ export interface Exchange {
 
 /**
  * Answers with a server-sent event stream. Status and headers wait for the place and the first event, so that a refusal
- * has its proper status, however long it waited. @throws what went wrong before the first byte; afterwards errors are events of the stream
+ * has its proper status, however long it waited. @throws what went wrong before the first byte; afterwards errors are
+ * events of the stream
  */
 export async function streamAnswer(exchange: Exchange, format: StreamFormat): Promise<void> {
   const { context, request, reply } = exchange;

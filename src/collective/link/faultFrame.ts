@@ -1,6 +1,6 @@
 /** A fault on its way from rank to rank: bounded, and checked, since another rank may lie or be of another version. */
 import { pack, unpack } from 'msgpackr';
-import { ERRORS, type ErrorCode, type Fault } from '../../shared/errors.js';
+import { type Fault, isFault } from '../../shared/errors.js';
 import { culprit } from '../culprit.js';
 import { WireError } from './wire.js';
 
@@ -18,12 +18,11 @@ export function encodeFault({ code, message, details }: Fault): Uint8Array {
  * @throws {WireError} when nothing can be made of it
  */
 export function decodeFault(payload: Uint8Array, from: number): Fault {
-  const { code, message, rank, node } = read(payload);
-  if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') {
-    throw new WireError('an end without a reason that can be read');
-  }
+  const told = read(payload);
+  if (!isFault(told)) throw new WireError('an end without a reason that can be read');
+  const { code, message, rank, node } = told;
   return {
-    code: code as ErrorCode,
+    code,
     message: oneLine(message).slice(0, MESSAGE_CHARACTERS),
     details: culprit(
       Number.isSafeInteger(rank) ? (rank as number) : from,

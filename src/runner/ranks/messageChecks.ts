@@ -3,7 +3,7 @@
  * Whatever would make this rank throw, wait or compute without end is refused here, so that the other one is named for it.
  */
 import type { Engine } from '../../engine/contract.js';
-import { ERRORS, type Fault, ShoalError } from '../../shared/errors.js';
+import { type Fault, isFault, ShoalError } from '../../shared/errors.js';
 import { FrameError } from '../../shared/frames.js';
 import { LIMITS } from '../../shared/limits.js';
 import { type ResolvedSampling, resolveSampling } from '../sampler/parameters.js';
@@ -109,11 +109,8 @@ function isChance(value: unknown, { vocabularySize }: MessageBounds): boolean {
 
 /** Why another rank could not compute or draw; of its own words nothing else is taken. */
 export function readFault(value: unknown): Fault {
-  const { code, message } = fieldsOf<Fault>(value);
-  if (typeof code !== 'string' || !Object.hasOwn(ERRORS, code) || typeof message !== 'string') {
-    throw new FrameError('a failure without a reason');
-  }
-  return { code: code as Fault['code'], message: message.slice(0, LIMITS.faultMessageCharacters) };
+  if (!isFault(value)) throw new FrameError('a failure without a reason');
+  return { code: value.code, message: value.message.slice(0, LIMITS.faultMessageCharacters) };
 }
 
 function isIndex(value: unknown, end: number): value is number {
